@@ -1,0 +1,1 @@
+//! The Sentry envelope protocol without I/O: DSN, envelopes, data categories, rate limits, client reports.

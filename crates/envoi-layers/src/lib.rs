@@ -1,0 +1,1 @@
+//! The delivery level of envoi: outbox, filter, client reports, batcher.
