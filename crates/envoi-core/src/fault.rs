@@ -160,7 +160,8 @@ impl Fault {
     /// A fault of a kind. The advice is [`Advice::Retry`] for the network and for shutdown, else [`Advice::Drop`].
     #[must_use]
     pub const fn new(kind: Kind) -> Self {
-        let advice = if kind.is_network() || matches!(kind, Kind::Halted) { Advice::Retry } else { Advice::Drop };
+        let advice =
+            if kind.is_network() || matches!(kind, Kind::Halted) { Advice::Retry } else { Advice::Drop };
         Self { kind, advice, reply: None, explanation: None, message: None, source: None }
     }
 

@@ -46,26 +46,32 @@ mod codec;
 mod failure;
 mod fault;
 mod ledger;
+mod limits;
 mod loss;
 mod parcel;
 mod payload;
 mod receipt;
 mod reply;
+mod reporter;
 mod segments;
 mod service;
+mod store;
 
 pub use clock::{Clock, SharedClock, SystemClock};
 pub use codec::Codec;
 pub use failure::Failure;
 pub use fault::{Advice, Explanation, Fault, Kind, Loss};
 pub use ledger::{Account, Ledger, LedgerSnapshot};
+pub use limits::Limits;
 pub use loss::{DiscardReason, LossSink};
 pub use parcel::{Custodian, Meta, Origin, Parcel};
 pub use payload::{Durable, Itemized, Lane, Payload, Weight};
 pub use receipt::{Fate, Receipt};
 pub use reply::Reply;
+pub use reporter::Reporter;
 pub use segments::Segments;
 pub use service::{Deliver, Exchange};
+pub use store::{Depth, Lease, LeaseId, Next, Settle, Store, StoreHost};
 
 /// The erased error that tower's own layers use, and that every envoi error converts into and back from.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

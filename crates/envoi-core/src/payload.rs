@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
 
@@ -87,6 +88,11 @@ pub trait Payload: Send + Sync + 'static {
     fn lane(&self) -> Lane {
         Lane::default()
     }
+
+    /// The id that outcomes are reported under (an event id), if the payload has one.
+    fn id(&self) -> Option<Cow<'_, str>> {
+        None
+    }
 }
 
 /// A payload made of items that are counted, limited and dropped by category.
@@ -110,6 +116,9 @@ pub trait Itemized: Payload {
         limited: &mut dyn FnMut(&Self::Category) -> bool,
         lost: &mut dyn FnMut(&Self::Category, u64),
     );
+
+    /// Whether [`Itemized::shed`] would leave nothing, given the same answers.
+    fn is_held(&self, limited: &mut dyn FnMut(&Self::Category) -> bool) -> bool;
 
     /// Whether nothing is left that is worth a request.
     fn is_spent(&self) -> bool;

@@ -1,1 +1,5 @@
 //! The Sentry envelope protocol without I/O: DSN, envelopes, data categories, rate limits, client reports.
+
+mod category;
+pub mod limits;
+pub mod reports;
