@@ -1,1 +1,4 @@
-//! Test parts for envoi stacks: an ingest server with faults on demand, scripted mocks, probes, and the contract suite for layers.
+//! Test parts for envoi stacks: real envelopes, and parts that stand in for the ones around yours.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod corpus;
