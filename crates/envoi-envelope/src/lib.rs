@@ -3,3 +3,5 @@
 mod category;
 pub mod limits;
 pub mod reports;
+
+pub use category::DataCategory;
