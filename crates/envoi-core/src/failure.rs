@@ -103,3 +103,6 @@ impl<P> Error for Failure<P> {
         self.fault.source()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::time::Duration;
 
@@ -111,21 +111,36 @@ impl Explanation {
     }
 }
 
+/// `error: detail (cause; cause)`, on one line: control characters are escaped, because these are a stranger's words
+/// and go into logs and onto terminals.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        if let Some(error) = &self.error {
-            f.write_str(error)?;
-            separator = ": ";
+        let detail = self.detail.as_ref().filter(|detail| Some(*detail) != self.error.as_ref());
+        for (position, words) in self.error.iter().chain(detail).enumerate() {
+            f.write_str(if position == 0 { "" } else { ": " })?;
+            write_plain(f, words)?;
         }
-        if let Some(detail) = self.detail.as_ref().filter(|detail| Some(*detail) != self.error.as_ref()) {
-            write!(f, "{separator}{detail}")?;
+        if self.causes.is_empty() {
+            return Ok(());
         }
+        f.write_str(if self.error.is_none() && detail.is_none() { "(" } else { " (" })?;
         for (position, cause) in self.causes.iter().enumerate() {
-            write!(f, "{}{cause}", if position == 0 { " (" } else { "; " })?;
+            f.write_str(if position == 0 { "" } else { "; " })?;
+            write_plain(f, cause)?;
         }
-        if self.causes.is_empty() { Ok(()) } else { f.write_str(")") }
+        f.write_str(")")
     }
+}
+
+fn write_plain(f: &mut fmt::Formatter<'_>, words: &str) -> fmt::Result {
+    for character in words.chars() {
+        if character.is_control() {
+            write!(f, "{}", character.escape_default())?;
+        } else {
+            f.write_char(character)?;
+        }
+    }
+    Ok(())
 }
 
 /// How a parcel that is given up now is written down.
@@ -137,6 +152,44 @@ pub enum Loss {
     Lost(DiscardReason),
 }
 
+/// Kind and advice of an error that is not ours, by its chain of sources.
+fn diagnose(error: &(dyn Error + 'static)) -> (Kind, Advice) {
+    let mut kind = Kind::Other;
+    let mut cause = Some(error);
+    while let Some(current) = cause {
+        if let Some(fault) = current.downcast_ref::<Fault>() {
+            return (fault.kind, fault.advice);
+        }
+        cause = match current.downcast_ref::<io::Error>() {
+            Some(io) => {
+                kind = network_kind(io.kind());
+                if kind != Kind::Io {
+                    break;
+                }
+                // Unspecific; `source` would skip the error that it wraps.
+                io.get_ref().map(|inner| inner as _)
+            }
+            None => current.source(),
+        };
+    }
+    (kind, Fault::new(kind).advice)
+}
+
+const fn network_kind(kind: io::ErrorKind) -> Kind {
+    match kind {
+        io::ErrorKind::TimedOut => Kind::Timeout,
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::AddrNotAvailable
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown => Kind::Connect,
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
+            Kind::Reset
+        }
+        _ => Kind::Io,
+    }
+}
+
 /// Why a delivery failed and what to do about it.
 ///
 /// ```
@@ -146,7 +199,6 @@ pub enum Loss {
 ///     .with_reply(Reply::new(http::StatusCode::BAD_GATEWAY));
 /// assert_eq!(fault.to_string(), "the server failed (502 Bad Gateway)");
 /// ```
-#[non_exhaustive]
 pub struct Fault {
     kind: Kind,
     advice: Advice,
@@ -173,34 +225,19 @@ impl Fault {
         fault
     }
 
-    /// The fault of an unknown error, by what its chain of sources tells: an `io::Error` gives the network kinds, a
-    /// `Fault` in the box is taken out as it is, everything else is [`Kind::Other`].
+    /// The fault of an unknown error, by what its chain of sources tells.
+    ///
+    /// A `Fault` in the box is taken out as it is. One further down the chain gives its kind and advice, an
+    /// [`io::Error`] the network kinds; where several tell something, the outermost that is specific does.
+    /// Everything else is [`Kind::Other`], to be dropped.
     #[must_use]
     pub fn from_error(error: BoxError) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(fault) => return *fault,
             Err(error) => error,
         };
-        let mut cause: Option<&(dyn Error + 'static)> = Some(error.as_ref());
-        let mut kind = Kind::Other;
-        while let Some(current) = cause {
-            if let Some(io) = current.downcast_ref::<io::Error>() {
-                kind = match io.kind() {
-                    io::ErrorKind::TimedOut => Kind::Timeout,
-                    io::ErrorKind::ConnectionRefused
-                    | io::ErrorKind::AddrNotAvailable
-                    | io::ErrorKind::HostUnreachable
-                    | io::ErrorKind::NetworkUnreachable => Kind::Connect,
-                    io::ErrorKind::BrokenPipe
-                    | io::ErrorKind::ConnectionReset
-                    | io::ErrorKind::ConnectionAborted => Kind::Reset,
-                    _ => Kind::Io,
-                };
-                break;
-            }
-            cause = current.source();
-        }
-        Self::caused_by(kind, error)
+        let (kind, advice) = diagnose(error.as_ref());
+        Self::caused_by(kind, error).with_advice(advice)
     }
 
     /// Replaces the advice.
@@ -313,3 +350,6 @@ impl Error for Fault {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+#[cfg(test)]
+mod tests;

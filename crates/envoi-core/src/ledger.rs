@@ -23,21 +23,27 @@ impl Account {
     /// The sum of all refusals.
     #[must_use]
     pub fn refused_total(&self) -> u64 {
-        self.refused.values().sum()
+        self.refused.values().fold(0, |sum, quantity| sum.saturating_add(*quantity))
     }
 
     /// The sum of all losses.
     #[must_use]
     pub fn lost_total(&self) -> u64 {
-        self.lost.values().sum()
+        self.lost.values().fold(0, |sum, quantity| sum.saturating_add(*quantity))
     }
 
     /// What is still underway: queued, in flight or stored. `None` if more left than ever came, which is a bug in
     /// some layer's bookkeeping.
     #[must_use]
     pub fn held(&self) -> Option<u64> {
-        self.posted.checked_sub(self.delivered + self.refused_total() + self.lost_total())
+        let left = self.delivered.saturating_add(self.refused_total()).saturating_add(self.lost_total());
+        self.posted.checked_sub(left)
     }
+}
+
+/// Quantities come from headers that anybody may have written: a sum stays at the top instead of overflowing.
+fn add(sum: &mut u64, quantity: u64) {
+    *sum = sum.saturating_add(quantity);
 }
 
 /// All accounts at one moment.
@@ -75,7 +81,8 @@ impl<C: Ord> LedgerSnapshot<C> {
 /// `posted = delivered + refused + lost + held`.
 ///
 /// A cheap handle; clones share the books. It is a [`LossSink`], so a layer that is given the ledger writes its
-/// losses straight into it. A snapshot is consistent: it is taken under the one lock that all entries use.
+/// losses straight into it. A snapshot is consistent: it is taken under the one lock that all entries use. Post
+/// before you hand over, or a quick loss is in the books before its posting. Sums stop at `u64::MAX`.
 ///
 /// ```
 /// use envoi_core::{DiscardReason, Ledger, LossSink};
@@ -125,12 +132,12 @@ impl<C: Clone + Ord> Ledger<C> {
 
     /// Books `quantity` as taken on.
     pub fn posted(&self, category: &C, quantity: u64) {
-        self.enter(category, |account| account.posted += quantity);
+        self.enter(category, |account| add(&mut account.posted, quantity));
     }
 
     /// Books `quantity` as confirmed by the receiver.
     pub fn delivered(&self, category: &C, quantity: u64) {
-        self.enter(category, |account| account.delivered += quantity);
+        self.enter(category, |account| add(&mut account.delivered, quantity));
     }
 
     /// All accounts at this moment.
@@ -142,10 +149,13 @@ impl<C: Clone + Ord> Ledger<C> {
 
 impl<C: Clone + Ord + Send + Sync + 'static> LossSink<C> for Ledger<C> {
     fn lost(&self, reason: DiscardReason, category: &C, quantity: u64) {
-        self.enter(category, |account| *account.lost.entry(reason).or_default() += quantity);
+        self.enter(category, |account| add(account.lost.entry(reason).or_default(), quantity));
     }
 
     fn refused(&self, status: StatusCode, category: &C, quantity: u64) {
-        self.enter(category, |account| *account.refused.entry(status.as_u16()).or_default() += quantity);
+        self.enter(category, |account| add(account.refused.entry(status.as_u16()).or_default(), quantity));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,14 @@ use crate::Reply;
 /// and one per category; an item is held back if either is in force, and free again at the exact end (decision 7).
 /// Time is passed in, so the table is a pure data structure.
 pub trait Limits<C>: Send + Sync + 'static {
-    /// Whether any limit may be in force. The gate of the idle path: one relaxed load when none ever was.
+    /// Whether nothing is stored that could limit anything, at whatever time: one relaxed load, and the first question
+    /// of every layer, because it spares the look at the clock. `true` promises that [`Limits::any_active`] is false;
+    /// `false` promises nothing, so a table that does not keep the answer at hand leaves this as it is.
+    fn is_idle(&self) -> bool {
+        false
+    }
+
+    /// Whether any limit may be in force. The second gate, for those who know the time: still no lock.
     fn any_active(&self, now: Instant) -> bool;
 
     /// Until when everything is limited, if it is.
@@ -32,6 +39,10 @@ pub trait Limits<C>: Send + Sync + 'static {
 
 /// No limits, ever.
 impl<C> Limits<C> for () {
+    fn is_idle(&self) -> bool {
+        true
+    }
+
     fn any_active(&self, _: Instant) -> bool {
         false
     }
@@ -52,6 +63,10 @@ impl<C> Limits<C> for () {
 }
 
 impl<C, L: Limits<C> + ?Sized> Limits<C> for Arc<L> {
+    fn is_idle(&self) -> bool {
+        (**self).is_idle()
+    }
+
     fn any_active(&self, now: Instant) -> bool {
         (**self).any_active(now)
     }
@@ -76,3 +91,6 @@ impl<C, L: Limits<C> + ?Sized> Limits<C> for Arc<L> {
         (**self).learn(reply, now, wall);
     }
 }
+
+#[cfg(test)]
+mod tests;

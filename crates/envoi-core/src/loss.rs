@@ -41,7 +41,8 @@ pub enum DiscardReason {
     Ignored,
     /// Not valid.
     Invalid,
-    /// A reason of a user or of a newer protocol, kept as it is.
+    /// A reason of a user or of a newer protocol, kept as it is. Make it with `DiscardReason::from(name)`, which
+    /// finds the known ones: a known name in here would be another reason to the books.
     Other(Arc<str>),
 }
 
@@ -165,3 +166,6 @@ impl<C, S: LossSink<C> + ?Sized> LossSink<C> for Arc<S> {
         (**self).restore(reason, category, quantity);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,8 +20,7 @@ pub struct Meta {
     pub attempt: u32,
     /// Where the parcel came from.
     pub origin: Origin,
-    /// Data of layers and users, by type. The codec layer copies what implements `Clone` for the exchange into the
-    /// request's own extensions.
+    /// Data of layers and users, by type. The bridge to the exchange level gives each request a copy of them.
     pub extensions: Extensions,
 }
 
@@ -32,14 +31,48 @@ pub struct Meta {
 /// exactly once what was left, and its owner books it by the outcome of the call. That is how the books balance
 /// under any fault. You need this only if you write a queue.
 pub trait Custodian<P>: Send + Sync {
-    /// The parcel has been dropped, or taken apart by [`Parcel::into_payload`] or [`Parcel::map`]. Must not panic.
+    /// The parcel has been dropped, or is being taken apart by [`Parcel::into_parts`], [`Parcel::into_payload`] or
+    /// [`Parcel::map`]. Must not panic: it may be called while the thread unwinds already.
     fn released(&self, payload: &P);
 }
 
 struct Inner<P> {
-    payload: P,
-    meta: Meta,
+    // `None` only while the parcel is being taken apart: what has a `Drop` cannot be moved out of.
+    contents: Option<(P, Meta)>,
     custodian: Option<Arc<dyn Custodian<P>>>,
+}
+
+const TAKEN_APART: &str = "a parcel is taken apart only by value";
+
+impl<P> Inner<P> {
+    fn contents(&self) -> &(P, Meta) {
+        match &self.contents {
+            Some(contents) => contents,
+            None => unreachable!("{TAKEN_APART}"),
+        }
+    }
+
+    fn contents_mut(&mut self) -> &mut (P, Meta) {
+        match &mut self.contents {
+            Some(contents) => contents,
+            None => unreachable!("{TAKEN_APART}"),
+        }
+    }
+
+    /// Tells the custodian, once.
+    fn release(&mut self) {
+        if let Some(custodian) = self.custodian.take()
+            && let Some((payload, _)) = &self.contents
+        {
+            custodian.released(payload);
+        }
+    }
+}
+
+impl<P> Drop for Inner<P> {
+    fn drop(&mut self) {
+        self.release();
+    }
 }
 
 /// A payload on its way: one pointer through every layer.
@@ -56,13 +89,9 @@ struct Inner<P> {
 /// let mut parcel = Parcel::new(Note("hello"));
 /// parcel.meta_mut().extensions.insert(42_u32);
 /// assert_eq!(parcel.payload().0, "hello");
-/// assert_eq!(std::mem::size_of_val(&parcel), 8);
+/// assert_eq!(size_of_val(&parcel), size_of::<usize>());
 /// ```
-pub struct Parcel<P>(
-    // `None` only while `into_inner` or `drop` runs; that buys a niche-sized handle that can be taken apart
-    // although it implements `Drop`.
-    Option<Box<Inner<P>>>,
-);
+pub struct Parcel<P>(Box<Inner<P>>);
 
 impl<P> Parcel<P> {
     /// Wraps a payload as a fresh, live parcel.
@@ -74,61 +103,47 @@ impl<P> Parcel<P> {
     /// Wraps a payload with given meta data, as a store does on the way out.
     #[must_use]
     pub fn with_meta(payload: P, meta: Meta) -> Self {
-        Self(Some(Box::new(Inner { payload, meta, custodian: None })))
-    }
-
-    fn inner(&self) -> &Inner<P> {
-        match &self.0 {
-            Some(inner) => inner,
-            None => unreachable!("a parcel is taken apart only by value"),
-        }
-    }
-
-    fn inner_mut(&mut self) -> &mut Inner<P> {
-        match &mut self.0 {
-            Some(inner) => inner,
-            None => unreachable!("a parcel is taken apart only by value"),
-        }
+        Self(Box::new(Inner { contents: Some((payload, meta)), custodian: None }))
     }
 
     /// The payload.
     #[must_use]
     pub fn payload(&self) -> &P {
-        &self.inner().payload
+        &self.0.contents().0
     }
 
     /// The payload, to change it. Whoever removes an item records the loss.
     #[must_use]
     pub fn payload_mut(&mut self) -> &mut P {
-        &mut self.inner_mut().payload
+        &mut self.0.contents_mut().0
     }
 
     /// What travels with the payload.
     #[must_use]
     pub fn meta(&self) -> &Meta {
-        &self.inner().meta
+        &self.0.contents().1
     }
 
     /// What travels with the payload, to change it.
     #[must_use]
     pub fn meta_mut(&mut self) -> &mut Meta {
-        &mut self.inner_mut().meta
+        &mut self.0.contents_mut().1
     }
 
     /// Payload and meta at once, for layers that need both mutably.
     #[must_use]
     pub fn parts_mut(&mut self) -> (&mut P, &mut Meta) {
-        let inner = self.inner_mut();
-        (&mut inner.payload, &mut inner.meta)
+        let (payload, meta) = self.0.contents_mut();
+        (payload, meta)
     }
 
     /// Takes the parcel apart. A custodian is told, as on drop.
     #[must_use]
     pub fn into_parts(mut self) -> (P, Meta) {
-        self.notify();
-        match self.0.take() {
-            Some(inner) => (inner.payload, inner.meta),
-            None => unreachable!("a parcel is taken apart only by value"),
+        self.0.release();
+        match self.0.contents.take() {
+            Some(contents) => contents,
+            None => unreachable!("{TAKEN_APART}"),
         }
     }
 
@@ -146,28 +161,14 @@ impl<P> Parcel<P> {
         Parcel::with_meta(change(payload), meta)
     }
 
-    /// Entrusts the parcel to a custodian and returns the one it had.
+    /// Entrusts the parcel to a custodian and returns the one it had, which is told nothing and no longer will be.
     pub fn entrust(&mut self, custodian: Arc<dyn Custodian<P>>) -> Option<Arc<dyn Custodian<P>>> {
-        self.inner_mut().custodian.replace(custodian)
+        self.0.custodian.replace(custodian)
     }
 
     /// Takes the parcel out of custody without telling: its owner has it back.
     pub fn reclaim(&mut self) -> Option<Arc<dyn Custodian<P>>> {
-        self.inner_mut().custodian.take()
-    }
-
-    fn notify(&mut self) {
-        if let Some(inner) = &mut self.0
-            && let Some(custodian) = inner.custodian.take()
-        {
-            custodian.released(&inner.payload);
-        }
-    }
-}
-
-impl<P> Drop for Parcel<P> {
-    fn drop(&mut self) {
-        self.notify();
+        self.0.custodian.take()
     }
 }
 
@@ -179,7 +180,9 @@ impl<P> From<P> for Parcel<P> {
 
 impl<P: fmt::Debug> fmt::Debug for Parcel<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = self.inner();
-        f.debug_struct("Parcel").field("payload", &inner.payload).field("meta", &inner.meta).finish()
+        f.debug_struct("Parcel").field("payload", self.payload()).field("meta", self.meta()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

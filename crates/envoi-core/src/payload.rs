@@ -117,7 +117,17 @@ pub trait Itemized: Payload {
         lost: &mut dyn FnMut(&Self::Category, u64),
     );
 
-    /// Whether [`Itemized::shed`] would leave nothing, given the same answers.
+    /// Removes everything, as under a limit on everything; `lost` receives what it counted for. Afterwards neither
+    /// [`Itemized::tally`] nor [`Itemized::carried_losses`] visits anything, so that whoever has the parcel in custody
+    /// does not count a second time. Carried losses are put back by the caller, before.
+    ///
+    /// By default this sheds every category. Write your own if some items are counted but held by no category, or if
+    /// the payload carries losses of others.
+    fn clear(&mut self, lost: &mut dyn FnMut(&Self::Category, u64)) {
+        self.shed(&mut |_| true, lost);
+    }
+
+    /// Whether [`Itemized::shed`] would leave nothing that is worth a request, given the same answers.
     fn is_held(&self, limited: &mut dyn FnMut(&Self::Category) -> bool) -> bool;
 
     /// Whether nothing is left that is worth a request.
@@ -146,3 +156,6 @@ pub trait Durable: Payload + Sized {
     /// When the bytes are not a payload of this type. The entry is then quarantined, never retried (OC-5).
     fn thaw(bytes: Bytes) -> Result<Self, BoxError>;
 }
+
+#[cfg(test)]
+mod tests;

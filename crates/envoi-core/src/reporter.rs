@@ -53,3 +53,6 @@ impl<P, R: Reporter<P> + ?Sized> Reporter<P> for Arc<R> {
         (**self).standalone()
     }
 }
+
+#[cfg(test)]
+mod tests;

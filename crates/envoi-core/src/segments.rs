@@ -154,3 +154,6 @@ impl Body for Segments {
         SizeHint::with_exact(self.remaining)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,9 @@ use std::time::Instant;
 
 use crate::{Failure, Fate, Itemized, Lane, LossSink, Parcel};
 
+/// Asks whether a category is held back by a limit.
+pub type IsLimited<'a, C> = &'a mut dyn FnMut(&C) -> bool;
+
 /// A queue with leases: where an outbox keeps its parcels.
 ///
 /// The memory store, a disk buffer and a remote stream all are stores; the outbox above does the rest (when to
@@ -30,12 +33,7 @@ pub trait Store<P: Itemized>: Send + Sync + 'static {
     ///
     /// `limited` says which categories are held back; it is `None` when none is, which is the usual case. An entry of
     /// which every item is held stays where it is (decision 22).
-    fn lease(
-        &self,
-        lane: Lane,
-        now: Instant,
-        limited: Option<&mut dyn FnMut(&P::Category) -> bool>,
-    ) -> Next<P>;
+    fn lease(&self, lane: Lane, now: Instant, limited: Option<IsLimited<'_, P::Category>>) -> Next<P>;
 
     /// Ends a lease.
     fn settle(&self, lease: LeaseId, outcome: Settle<P>, now: Instant);
