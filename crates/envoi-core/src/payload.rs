@@ -128,6 +128,9 @@ pub trait Itemized: Payload {
     }
 
     /// Whether [`Itemized::shed`] would leave nothing that is worth a request, given the same answers.
+    ///
+    /// What would only carry the losses of others is not worth one, if it had items before (decision 11). A payload that
+    /// never had any, a report of its own, is not held by any category (RL-9).
     fn is_held(&self, limited: &mut dyn FnMut(&Self::Category) -> bool) -> bool;
 
     /// Whether nothing is left that is worth a request.
