@@ -135,6 +135,18 @@ impl<C: Clone + Ord> Ledger<C> {
         self.enter(category, |account| add(&mut account.posted, quantity));
     }
 
+    /// Takes back `quantity` of what was entered by [`Ledger::posted`]: it was handed back to whoever posted it, and is
+    /// theirs to account for again.
+    pub fn withdrawn(&self, category: &C, quantity: u64) {
+        self.enter(category, |account| account.posted = account.posted.saturating_sub(quantity));
+    }
+
+    /// Whether `other` is a handle to the same books.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.accounts, &other.accounts)
+    }
+
     /// Books `quantity` as confirmed by the receiver.
     pub fn delivered(&self, category: &C, quantity: u64) {
         self.enter(category, |account| add(&mut account.delivered, quantity));

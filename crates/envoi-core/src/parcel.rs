@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -34,6 +35,13 @@ pub trait Custodian<P>: Send + Sync {
     /// The parcel has been dropped, or is being taken apart by [`Parcel::into_parts`], [`Parcel::into_payload`] or
     /// [`Parcel::map`]. Must not panic: it may be called while the thread unwinds already.
     fn released(&self, payload: &P);
+
+    /// Whether the owner has entered the parcel in `books`, a [`Ledger`](crate::Ledger), as posted. A queue further in
+    /// that keeps the same books does not enter it again.
+    fn keeps(&self, books: &dyn Any) -> bool {
+        let _ = books;
+        false
+    }
 }
 
 struct Inner<P> {
@@ -164,6 +172,12 @@ impl<P> Parcel<P> {
     /// Entrusts the parcel to a custodian and returns the one it had, which is told nothing and no longer will be.
     pub fn entrust(&mut self, custodian: Arc<dyn Custodian<P>>) -> Option<Arc<dyn Custodian<P>>> {
         self.0.custodian.replace(custodian)
+    }
+
+    /// Who has the parcel in custody.
+    #[must_use]
+    pub fn custodian(&self) -> Option<&dyn Custodian<P>> {
+        self.0.custodian.as_deref()
     }
 
     /// Takes the parcel out of custody without telling: its owner has it back.

@@ -15,6 +15,10 @@ pub type IsLimited<'a, C> = &'a mut dyn FnMut(&C) -> bool;
 /// * Lanes are independent. Within a lane the oldest entry that is ready comes first; one that waits for its
 ///   back-off or is held by a limit never blocks those behind it (decision 18).
 /// * A leased entry stays the store's until it is settled. Each lease is settled exactly once.
+/// * What [`Origin::Replayed`](crate::Origin::Replayed) says is read back from an earlier run goes at its own pace,
+///   [`Store::pace`], and delays nobody.
+/// * What the store finds that was not appended to it in this run it announces with [`StoreHost::found`], once, before
+///   it hands it out or counts it in [`Store::held`].
 /// * Whatever the store destroys on its own (overflow, age, corruption), it records with its host at that moment,
 ///   and says which tag is gone.
 pub trait Store<P: Itemized>: Send + Sync + 'static {
@@ -42,6 +46,18 @@ pub trait Store<P: Itemized>: Send + Sync + 'static {
     /// asked for (`until_server`) are kept.
     fn hurry(&self);
 
+    /// Leases no replayed parcel before `until` (OC-7). Called after each that was leased. A store that never holds any
+    /// needs nothing.
+    fn pace(&self, until: Instant) {
+        let _ = until;
+    }
+
+    /// Whether the entry behind a lease outlives the process, so that shutdown need not count it as lost.
+    fn is_durable(&self, lease: LeaseId) -> bool {
+        let _ = lease;
+        false
+    }
+
     /// How full a lane is.
     fn depth(&self, lane: Lane) -> Depth;
 
@@ -49,7 +65,8 @@ pub trait Store<P: Itemized>: Send + Sync + 'static {
     fn held(&self, visit: &mut dyn FnMut(&P::Category, u64));
 
     /// Shutdown: a durable store keeps what it has, another records it as lost. Leases are settled before. Returns
-    /// how many entries are kept. Later appends fail.
+    /// how many entries are kept. Later appends fail, later leases are empty, and what a late
+    /// [`Settle::Return`] brings is kept or recorded in the same way.
     fn close(&self, now: Instant) -> usize;
 }
 
@@ -60,6 +77,12 @@ pub trait StoreHost<C>: LossSink<C> {
 
     /// The entry with this tag was destroyed by the store itself; its items are recorded already.
     fn gone(&self, tag: u64);
+
+    /// `quantity` of `category` have come to light that an earlier run or another process posted: the books take them
+    /// on.
+    fn found(&self, category: &C, quantity: u64) {
+        let _ = (category, quantity);
+    }
 }
 
 /// Names a lease towards the store that gave it.
@@ -104,6 +127,9 @@ pub enum Settle<P> {
     Delivered,
     /// Given up, and recorded by whoever gave it up; the entry goes.
     Discarded,
+    /// The goods were destroyed with the call that held them, by shutdown. A durable store falls back on its own copy,
+    /// with the attempts that it had; another lets the entry go.
+    Abandoned,
     /// To be tried again. The parcel keeps its place in order (decision 18).
     Return {
         /// The goods, possibly fewer, with the number of failed attempts in [`Meta`](crate::Meta).

@@ -196,3 +196,22 @@ proptest! {
         }
     }
 }
+
+/// CR-1: what is handed back to its poster is in nobody's books.
+#[test]
+fn a_posting_can_be_taken_back() {
+    let ledger = Ledger::new();
+    ledger.posted(&ERROR, 3);
+    ledger.lost(DiscardReason::RatelimitBackoff, &ERROR, 1);
+    ledger.withdrawn(&ERROR, 2);
+    assert!(ledger.snapshot().is_settled());
+    ledger.withdrawn(&ERROR, u64::MAX);
+    assert_eq!(ledger.snapshot().get(&ERROR).unwrap().posted, 0);
+}
+
+#[test]
+fn handles_know_whether_they_share_the_books() {
+    let ledger = Ledger::<&str>::new();
+    assert!(ledger.is_same(&ledger.clone()));
+    assert!(!ledger.is_same(&Ledger::new()));
+}

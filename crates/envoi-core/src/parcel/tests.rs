@@ -156,3 +156,13 @@ fn a_parcel_crosses_threads() {
     std::thread::spawn(move || drop(parcel)).join().unwrap();
     assert_eq!(book.told(), ["from elsewhere"]);
 }
+
+#[test]
+fn a_parcel_names_its_custodian() {
+    let (mut parcel, book) = in_custody("goods");
+    assert!(!parcel.custodian().unwrap().keeps(&"any books"), "unless the custodian says otherwise");
+    parcel.reclaim();
+    assert!(parcel.custodian().is_none());
+    drop(parcel);
+    assert!(book.told().is_empty());
+}
