@@ -61,7 +61,8 @@ macro_rules! categories {
                 }
             }
 
-            fn known(name: &str) -> Option<Self> {
+            /// The category with this name, if it has a variant. Does not allocate.
+            pub(crate) fn known(name: &str) -> Option<Self> {
                 match name {
                     $( $name => Some(Self::$variant), )*
                     "user_report_v2" => Some(Self::Feedback),

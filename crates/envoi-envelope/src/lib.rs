@@ -3,5 +3,6 @@
 mod category;
 pub mod limits;
 pub mod reports;
+mod sync;
 
 pub use category::DataCategory;
