@@ -6,6 +6,7 @@ pub mod contract;
 pub mod corpus;
 mod drops;
 mod goods;
+pub mod mock;
 pub mod probe;
 
 pub use clock::{ManualClock, TokioClock};

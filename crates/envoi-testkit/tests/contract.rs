@@ -1,4 +1,5 @@
 //! The contract suite passes what keeps the contract and names the rule that a broken layer breaks.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,5 @@
 //! The corpus is complete and untouched.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use envoi_core::{Clock, DiscardReason, Durable, Itemized, Lane, Payload, SharedClock};
+use envoi_core::{DiscardReason, Durable, Itemized, Lane, Payload, SharedClock};
 use envoi_testkit::probe::{Answers, Gate, Probe, ProbeHandle};
 use envoi_testkit::{Drops, Goods, ManualClock};
 use tower::{Service, ServiceExt};
