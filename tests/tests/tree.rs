@@ -272,6 +272,34 @@ fn no_paths_of_a_machine() {
     assert!(faults.is_empty(), "paths of a machine:\n{}", faults.join("\n"));
 }
 
+/// What a page of the project points to is there.
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let files = files();
+    let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let mut dead = Vec::new();
+    for file in files.iter().filter(|file| file.path.ends_with(".md") && !file.path.contains("/corpus/")) {
+        let folder = file.path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+        for link in file.text.split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap_or_default();
+            let mut steps: Vec<&str> = folder.split('/').filter(|step| !step.is_empty()).collect();
+            for step in target.split('/') {
+                match step {
+                    ".." => drop(steps.pop()),
+                    "." | "" => {}
+                    step => steps.push(step),
+                }
+            }
+            let path = steps.join("/");
+            let is_folder = paths.iter().any(|other| other.starts_with(&format!("{path}/")));
+            if !target.is_empty() && !target.contains("://") && !paths.contains(path.as_str()) && !is_folder {
+                dead.push(format!("{} -> {target}", file.path));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "dead links:\n{}", dead.join("\n"));
+}
+
 fn tests_of_the_project() -> Vec<(String, Function)> {
     let mut found = Vec::new();
     for file in files().iter().filter(|file| file.is_rust()) {
