@@ -1,8 +1,22 @@
 //! The Sentry envelope protocol without I/O: DSN, envelopes, data categories, rate limits, client reports.
 
+mod auth;
 mod category;
+mod dsn;
+mod envelope;
+mod event_id;
+mod json;
 pub mod limits;
 pub mod reports;
 mod sync;
+mod timestamp;
 
+pub use auth::{AuthError, AuthHeader, PROTOCOL_VERSION, user_agent};
 pub use category::DataCategory;
+pub use dsn::{Dsn, DsnError, DsnErrorKind, Scheme};
+pub use envelope::{
+    Envelope, HeaderError, Item, ItemType, Leniences, Leniency, MAX_HEADER_BYTES, MAX_ITEMS, ParseError,
+    ParseErrorKind, Parsed, PushError, PushErrorKind, SizeError, SizeLimits, Stage,
+};
+pub use event_id::{EventId, EventIdError};
+pub use timestamp::rfc3339;
