@@ -1,11 +1,11 @@
-//! The little JSON that headers need: the members of one object as slices of the text, and one member replaced.
-//! Everything that is not asked for stays as it was written (EN-4), so no tree is ever built.
+//! The little JSON that headers and counts need: the members of one object and the elements of one array as slices of
+//! the text, and one member replaced. What is not asked for stays as it was written (EN-4); no tree is ever built.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use serde_core::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_core::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Visits the members of the object that `text` is: the decoded key, the value as written, and where it is.
@@ -119,34 +119,24 @@ pub(crate) fn find(text: &str, key: &str) -> Option<Range<usize>> {
     walk.ok().and(found)
 }
 
-/// A value of which only one top-level member matters, read from a payload of any size without building it.
-///
-/// `seed` reads the value of every member that is named `key`; the last one wins. `None` if there is no such
-/// member, if the payload is no object or not JSON.
-pub(crate) fn pick<'de, S>(payload: &'de [u8], key: &str, seed: S) -> Option<S::Value>
-where
-    S: DeserializeSeed<'de> + Clone,
-{
-    struct Pick<'k, S: Clone>(&'k str, S);
-    impl<'de, S: DeserializeSeed<'de> + Clone> Visitor<'de> for Pick<'_, S> {
-        type Value = Option<S::Value>;
+/// Visits the elements of the array that `text` is, each as it is written.
+pub(crate) fn elements<'a>(text: &'a str, visit: impl FnMut(&'a str)) -> Result<(), serde_json::Error> {
+    struct Elements<F>(F);
+    impl<'de, F: FnMut(&'de str)> Visitor<'de> for Elements<F> {
+        type Value = ();
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON object")
+            f.write_str("a JSON array")
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut found = None;
-            while let Some(key) = map.next_key::<Text<'de>>()? {
-                if key.0 == self.0 {
-                    found = Some(map.next_value_seed(self.1.clone())?);
-                } else {
-                    map.next_value::<IgnoredAny>()?;
-                }
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+            while let Some(element) = elements.next_element::<&RawValue>()? {
+                (self.0)(element.get());
             }
-            Ok(found)
+            Ok(())
         }
     }
-    let mut reader = serde_json::Deserializer::from_slice(payload);
-    reader.deserialize_map(Pick(key, seed)).ok()?
+    let mut reader = serde_json::Deserializer::from_str(text);
+    reader.deserialize_seq(Elements(visit))?;
+    reader.end()
 }

@@ -8,7 +8,7 @@ use super::combine::{self, PushError};
 use super::header::{Header, HeaderError};
 use super::item::Item;
 use super::model::Envelope;
-use crate::{Dsn, EventId, json, timestamp};
+use crate::{Dsn, EventId, ItemType, json, timestamp};
 
 impl Default for Envelope {
     fn default() -> Self {
@@ -61,7 +61,7 @@ impl Envelope {
     /// The item, if it must not be in one envelope with those that are there, or if its header is too large.
     pub fn push(&mut self, item: Item) -> Result<(), PushError> {
         combine::check(&self.items, &item).map_err(|kind| PushError::new(kind, item.clone()))?;
-        self.is_stripped = false;
+        self.is_stripped &= *item.item_type() == ItemType::ClientReport;
         self.items.push(item.displaced());
         Ok(())
     }
