@@ -194,6 +194,10 @@ impl Default for RateLimits {
 }
 
 impl Limits<DataCategory> for RateLimits {
+    fn is_idle(&self) -> bool {
+        self.table.is_idle()
+    }
+
     fn any_active(&self, now: Instant) -> bool {
         let latest = self.table.latest.load(Ordering::Relaxed);
         latest != NEVER && latest > self.table.ticks(now)
