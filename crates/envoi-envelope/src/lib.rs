@@ -23,4 +23,6 @@ pub use envelope::{
     ParseErrorKind, Parsed, PushError, PushErrorKind, SizeError, SizeLimits, Stage,
 };
 pub use event_id::{EventId, EventIdError};
+pub use limits::{LimitOptions, RateLimits};
+pub use reports::{ClientReport, ClientReports};
 pub use timestamp::rfc3339;

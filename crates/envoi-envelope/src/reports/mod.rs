@@ -20,6 +20,7 @@ mod aggregator;
 mod counts;
 mod grid;
 mod payload;
+mod reporter;
 #[cfg(test)]
 mod tests;
 

@@ -6,3 +6,5 @@ mod aggregator;
 mod loom_tests;
 #[cfg(not(loom))]
 mod payload;
+#[cfg(not(loom))]
+mod reporter;
