@@ -1,0 +1,201 @@
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use envoi_core::{Failure, Fault, Itemized, Lane, Ledger, Parcel, Receipt};
+
+use super::outcome::{End, Outcome, Outcomes};
+use super::shared::Shared;
+use super::stats::{Closed, Flushed, Stats};
+use super::watch::Until;
+
+/// The handle of an outbox: post from any thread, flush, close, look. Clones are cheap and equal.
+///
+/// When the last handle is dropped the driver goes on for a moment
+/// ([`OutboxConfig::linger`](super::OutboxConfig::linger)), delivers what it can and ends (TR-2).
+pub struct Outbox<P: Itemized> {
+    shared: Arc<Shared<P>>,
+    _alive: Arc<Alive<P>>,
+}
+
+/// Dropped with the last handle.
+struct Alive<P: Itemized>(Arc<Shared<P>>);
+
+impl<P: Itemized> Drop for Alive<P> {
+    fn drop(&mut self) {
+        self.0.orphan();
+    }
+}
+
+impl<P: Itemized> Outbox<P> {
+    pub(super) fn new(shared: Arc<Shared<P>>) -> Self {
+        let alive = Arc::new(Alive(Arc::clone(&shared)));
+        Self { shared, _alive: alive }
+    }
+
+    /// Posts a payload, fire and forget: never blocks, needs no runtime (TR-1).
+    ///
+    /// The fate in the receipt is `Queued`, `Stored`, or `Spent` if nothing of the payload was left to deliver because
+    /// of known limits (TP-3).
+    ///
+    /// # Errors
+    /// If the payload was not accepted: the queue is full and drops the newest, the payload is larger than its lane,
+    /// or the outbox is closed. It is recorded as lost already; there is nothing left to do.
+    pub fn post(&self, payload: P) -> Result<Receipt, Fault> {
+        self.shared.books().posted(&payload);
+        self.shared.admit(Parcel::new(payload)).map_err(|failure| {
+            let (fault, parcel) = failure.into_parts();
+            let loss = fault.loss();
+            self.shared.core.announcer.announce(|| Outcome {
+                id: parcel.as_ref().and_then(|parcel| parcel.payload().id().map(Cow::into_owned)),
+                ..Outcome::new(End::GivenUp(loss.clone()))
+            });
+            if let Some(parcel) = parcel {
+                self.shared.books().destroyed(parcel.payload(), &loss);
+            }
+            fault
+        })
+    }
+
+    /// Posts a parcel, or hands it back: the [responsibility rule](envoi_core::Deliver). This is what the
+    /// [`Service`](tower_service::Service) of the handle does.
+    ///
+    /// A parcel that another outbox sends, with the same ledger, is not entered as posted a second time.
+    ///
+    /// # Errors
+    /// As [`Outbox::post`], but nothing is recorded and the failure brings the parcel back.
+    pub fn try_post(&self, parcel: Parcel<P>) -> Result<Receipt, Failure<P>> {
+        let books = self.shared.books();
+        let ledger: &dyn Any = &books.ledger;
+        if parcel.custodian().is_some_and(|custodian| custodian.keeps(ledger)) {
+            return self.shared.admit(parcel);
+        }
+        books.posted(parcel.payload());
+        self.shared.admit(parcel).inspect_err(|failure| {
+            if let Some(parcel) = failure.parcel() {
+                parcel.payload().tally(&mut |category, quantity| books.ledger.withdrawn(category, quantity));
+            }
+        })
+    }
+
+    /// Waits until everything that was posted before has its outcome, at most `within` (TR-2).
+    ///
+    /// Pending reports leave as well, and what waits for a back-off is tried at once. Returns at once if the driver is
+    /// gone. Cancel safe: to drop the future stops nothing but the waiting.
+    ///
+    /// Needs a tokio runtime with timers; elsewhere use [`Outbox::flush_blocking`].
+    pub async fn flush(&self, within: Duration) -> Flushed {
+        let mark = self.shared.begin_flush();
+        self.shared.core.watch.wait(Until::Mark(mark), within).await;
+        Flushed { left: self.shared.core.watch.left(mark) }
+    }
+
+    /// [`Outbox::flush`] for threads without a runtime: blocks this one for at most `within`. On the thread that the
+    /// driver runs on it can only wait in vain.
+    pub fn flush_blocking(&self, within: Duration) -> Flushed {
+        let mark = self.shared.begin_flush();
+        self.shared.core.watch.wait_blocking(Until::Mark(mark), within);
+        Flushed { left: self.shared.core.watch.left(mark) }
+    }
+
+    /// Closes the outbox: accepts nothing more, delivers what it can, and accounts for the rest, at most `within`
+    /// (TR-2).
+    ///
+    /// Shortly before the end (a tenth of the time, at most 250 ms) the
+    /// [halt token](super::OutboxConfig::halt_token) is cancelled, so that layers hand their parcels back; then what
+    /// still runs is dropped. A durable store keeps its entries. Of the others those in flight are recorded as
+    /// `network_error`, those that are queued as `queue_overflow` (decision 16). If nothing can be delivered in
+    /// time, because all that is left waits for longer, the close does not wait for it.
+    ///
+    /// Later posts are refused. Closing again is harmless; of several that run at once the shortest time counts.
+    /// Cancel safe: the close goes on without you.
+    ///
+    /// Needs a tokio runtime with timers; elsewhere use [`Outbox::close_blocking`].
+    pub async fn close(&self, within: Duration) -> Closed {
+        self.shared.begin_close(within);
+        self.shared.core.watch.wait(Until::End, within).await;
+        self.closed()
+    }
+
+    /// [`Outbox::close`] for threads without a runtime: blocks this one for at most `within`.
+    pub fn close_blocking(&self, within: Duration) -> Closed {
+        self.shared.begin_close(within);
+        self.shared.core.watch.wait_blocking(Until::End, within);
+        self.closed()
+    }
+
+    fn closed(&self) -> Closed {
+        // Usually done. If the driver hangs or never ran, the queue at least is accounted for.
+        let kept = self.shared.seal();
+        let totals = self.shared.closing_totals();
+        Closed {
+            is_complete: self.shared.core.watch.ending().is_some_and(|ending| ending.drained),
+            discharged: totals.discharged,
+            lost: totals.given_up,
+            kept,
+            in_flight: self.shared.core.counters.in_flight.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The network is back: what waits for a back-off is tried at once (OC-6). What a server asked to wait for is not.
+    pub fn online(&self) {
+        self.shared.hurry();
+    }
+
+    /// What the outbox is doing.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (shared, counters) = (&self.shared, &self.shared.core.counters);
+        Stats {
+            lanes: Lane::ALL.map(|lane| shared.store.depth(lane)),
+            in_flight: counters.in_flight.load(Ordering::Relaxed),
+            attempts: counters.attempts.load(Ordering::Relaxed),
+            discharged: counters.discharged.load(Ordering::Relaxed),
+            given_up: counters.given_up.load(Ordering::Relaxed),
+            last_failure: shared.last_failure(),
+            limited_until: shared.limits.all_until(shared.clock.now()),
+            is_closed: shared.is_closed(),
+        }
+    }
+
+    /// The books.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger<P::Category> {
+        &self.shared.books().ledger
+    }
+
+    /// The outcome of every parcel from now on. While nobody listens it costs one relaxed load per parcel.
+    #[must_use]
+    pub fn outcomes(&self) -> Outcomes {
+        self.shared.core.announcer.listen()
+    }
+
+    /// Visits category and quantity of everything that is queued or in flight, counted in the queue itself and not
+    /// taken from the books: when nothing is moving, this is what the ledger says is held (CR-1).
+    ///
+    /// What is in flight counts as it was when it left the queue. One category may be visited more than once.
+    pub fn held(&self, mut visit: impl FnMut(&P::Category, u64)) {
+        self.shared.store.held(&mut visit);
+        self.shared.books().visit_in_flight(&mut visit);
+    }
+}
+
+impl<P: Itemized> Clone for Outbox<P> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), _alive: Arc::clone(&self._alive) }
+    }
+}
+
+impl<P: Itemized> fmt::Debug for Outbox<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats = self.stats();
+        f.debug_struct("Outbox")
+            .field("queued", &stats.queued())
+            .field("in_flight", &stats.in_flight)
+            .field("is_closed", &stats.is_closed)
+            .finish_non_exhaustive()
+    }
+}
