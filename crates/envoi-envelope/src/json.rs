@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use serde_core::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_core::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Visits the members of the object that `text` is: the decoded key, the value as written, and where it is.
@@ -106,6 +106,11 @@ pub(crate) fn with_member(text: &str, present: Option<Range<usize>>, key: &str, 
     result.push_str(value);
     result.push('}');
     result
+}
+
+/// Whether `text` is one JSON value, so that it cannot bring members of its own into an object.
+pub(crate) fn is_value(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 /// Where the last member `key` of the object `text` has its value.

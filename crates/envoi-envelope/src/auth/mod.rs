@@ -3,6 +3,8 @@
 mod read;
 mod write;
 
+#[cfg(test)]
+mod tests;
 
 pub use read::{AuthError, AuthHeader};
 pub use write::user_agent;

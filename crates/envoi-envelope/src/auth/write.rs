@@ -6,9 +6,8 @@ use super::PROTOCOL_VERSION;
 
 /// The name and version of a client as one token: what would end a value or cannot be in a header becomes `_`.
 fn client_token(client: &str) -> String {
-    let is_token = |character: char| {
-        character.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~/:@()".contains(character)
-    };
+    let is_token =
+        |character: char| character.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~/:@()".contains(character);
     let token: String = client.trim().chars().map(|c| if is_token(c) { c } else { '_' }).collect();
     if token.is_empty() { "unknown".to_owned() } else { token }
 }

@@ -3,6 +3,9 @@
 mod codec;
 mod shed;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;

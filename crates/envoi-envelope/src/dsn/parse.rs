@@ -122,7 +122,8 @@ const fn is_unreserved(byte: u8) -> bool {
 
 /// A comma would end the value in the auth header.
 const fn is_key_byte(byte: u8) -> bool {
-    is_unreserved(byte) || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=')
+    is_unreserved(byte)
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=')
 }
 
 /// `@` is left out although RFC 3986 allows it here: it shows a secret with a slash that was not escaped.

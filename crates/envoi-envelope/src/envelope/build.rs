@@ -117,8 +117,11 @@ impl Envelope {
     ///
     /// # Errors
     /// If the value is not JSON or none that this attribute can have, or if the header gets too large.
-    pub fn set_attribute(&mut self, name: &str, json: &str) -> Result<(), HeaderError> {
-        self.header = self.header.with(name, json)?;
+    pub fn set_attribute(&mut self, name: &str, json_value: &str) -> Result<(), HeaderError> {
+        if !json::is_value(json_value) {
+            return Err(HeaderError::InvalidValue);
+        }
+        self.header = self.header.with(name, json_value)?;
         self.header_at = None;
         Ok(())
     }

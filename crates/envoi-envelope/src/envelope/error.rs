@@ -69,7 +69,9 @@ impl ParseErrorKind {
             Self::MissingHeader => "there is no envelope header; the first line must be a JSON object",
             Self::HeaderTooLarge => "the header has more than 64 KiB",
             Self::ByteOrderMark => "the input begins with a byte order mark; save it as UTF-8 without one",
-            Self::CarriageReturn => "the header line ends with a carriage return; lines end with a newline only",
+            Self::CarriageReturn => {
+                "the header line ends with a carriage return; lines end with a newline only"
+            }
             Self::Padding => "white space stands around the header",
             Self::InvalidUtf8 => "the header is not UTF-8",
             Self::InvalidJson => "the header is not JSON",
@@ -133,10 +135,10 @@ impl fmt::Display for Stage {
 /// use envoi_envelope::{Envelope, ParseErrorKind, Stage};
 /// let error = Envelope::parse("{}\n{\"type\":\"event\",\"length\":100}\n{}").unwrap_err();
 /// assert_eq!(error.kind(), ParseErrorKind::TruncatedPayload);
-/// assert_eq!((error.stage(), error.item(), error.offset()), (Stage::Payload, Some(0), 34));
+/// assert_eq!((error.stage(), error.item(), error.offset()), (Stage::Payload, Some(0), 33));
 /// assert_eq!(
 ///     error.to_string(),
-///     "item 0, payload, byte 34: the payload is cut short: \"length\" says 100 bytes, 2 are left",
+///     "item 0, payload, byte 33: the payload is cut short: \"length\" says 100 bytes, 2 are left",
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -179,11 +179,11 @@ impl Item {
     /// # Errors
     /// If the value is not JSON or none that this attribute can have, if the header gets too large, and for `type`
     /// and `length`, which belong to the item.
-    pub fn with_attribute(mut self, name: &str, json: &str) -> Result<Self, HeaderError> {
-        if matches!(name, "type" | "length") || json.contains('\n') {
+    pub fn with_attribute(mut self, name: &str, json_value: &str) -> Result<Self, HeaderError> {
+        if matches!(name, "type" | "length") || json_value.contains('\n') || !json::is_value(json_value) {
             return Err(HeaderError::InvalidValue);
         }
-        let header = self.header.with(name, json).ok_or(HeaderError::InvalidValue)?;
+        let header = self.header.with(name, json_value).ok_or(HeaderError::InvalidValue)?;
         if header.raw().len() > MAX_HEADER_BYTES {
             return Err(HeaderError::TooLarge { bytes: header.raw().len() });
         }

@@ -12,6 +12,8 @@ mod parse;
 mod size;
 mod write;
 
+#[cfg(test)]
+mod tests;
 
 pub use combine::{PushError, PushErrorKind};
 pub use error::{ParseError, ParseErrorKind, Stage};

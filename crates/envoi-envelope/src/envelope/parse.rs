@@ -254,12 +254,7 @@ impl Reader {
     }
 
     /// The bounds of the header in `line`: all of it, or without the white space around it in lenient mode.
-    fn trim(
-        &mut self,
-        line: &Line,
-        stage: Stage,
-        item: Option<usize>,
-    ) -> Result<(usize, usize), ParseError> {
+    fn trim(&mut self, line: &Line, stage: Stage, item: Option<usize>) -> Result<(usize, usize), ParseError> {
         let bytes = &self.input[line.start..line.end];
         let before = bytes.iter().take_while(|byte| is_padding(**byte)).count();
         if before == bytes.len() {
@@ -287,9 +282,8 @@ impl Reader {
     }
 
     fn text(&self, bounds: (usize, usize), stage: Stage, item: Option<usize>) -> Result<&str, ParseError> {
-        std::str::from_utf8(&self.input[bounds.0..bounds.1]).map_err(|error| {
-            ParseError::new(Kind::InvalidUtf8, stage, item, bounds.0 + error.valid_up_to())
-        })
+        std::str::from_utf8(&self.input[bounds.0..bounds.1])
+            .map_err(|error| ParseError::new(Kind::InvalidUtf8, stage, item, bounds.0 + error.valid_up_to()))
     }
 }
 

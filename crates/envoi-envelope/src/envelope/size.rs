@@ -1,9 +1,9 @@
 use std::error::Error;
 use std::fmt;
 
+use super::ItemType;
 use super::item::Item;
 use super::model::Envelope;
-use super::ItemType;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;

@@ -77,14 +77,7 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn new(source: &'a Bytes) -> Self {
-        Self {
-            source,
-            pieces: Vec::new(),
-            glue: BytesMut::new(),
-            run: None,
-            is_first: true,
-            is_cut: false,
-        }
+        Self { source, pieces: Vec::new(), glue: BytesMut::new(), run: None, is_first: true, is_cut: false }
     }
 
     fn items<'i>(&mut self, items: impl Iterator<Item = &'i Item>) {

@@ -2,6 +2,9 @@
 
 mod payload;
 
+#[cfg(test)]
+mod tests;
+
 use crate::DataCategory::{self as Category};
 use crate::{Item, ItemType};
 

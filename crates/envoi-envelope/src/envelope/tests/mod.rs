@@ -1,0 +1,4 @@
+mod combining;
+mod grammar;
+mod properties;
+mod writing;
