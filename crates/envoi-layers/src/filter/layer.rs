@@ -1,11 +1,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use envoi_core::{SharedClock, SystemClock};
+use envoi_core::SharedClock;
 use tower_layer::Layer;
 
 use super::Filter;
 use super::rules::Rules;
+use crate::TokioClock;
 
 /// Makes services that hold back what is under a rate limit, see the [module](super).
 #[derive(Clone)]
@@ -22,7 +23,7 @@ impl<L> FilterLayer<L> {
     /// What is dropped is recorded nowhere until [`FilterLayer::report_to`] says where.
     #[must_use]
     pub fn new(limits: L) -> Self {
-        Self { limits, sink: (), clock: Arc::new(SystemClock) }
+        Self { limits, sink: (), clock: Arc::new(TokioClock) }
     }
 }
 
