@@ -1,2 +1,112 @@
-//! The `envoi` command.
-fn main() {}
+//! The `envoi` command: envelopes from files to a server, a local stand-in for that server, and a look inside.
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `envoi demo` | shows a delivery, with faults, in a few seconds |
+//! | `envoi send` | delivers envelope files through a stack of tower layers |
+//! | `envoi ingest` | takes envelopes like Sentry would, with faults on demand |
+//! | `envoi inspect` | shows what is in an envelope or a DSN, or where it is malformed |
+//!
+//! Results go to standard output, remarks to standard error. Exit codes: 0 everything was done, 1 something was not,
+//! 2 the command line makes no sense.
+//!
+//! A command is a file of its own, with its arguments and a `run`. What they share: [`files`] finds and reads,
+//! [`stack`] is the layers, [`delivery`] turns files into [`outcome`]s, [`balance`] counts them, [`output`] and
+//! [`table`] show them, [`text`] makes foreign words safe to show.
+
+mod balance;
+mod delivery;
+mod demo;
+mod error;
+mod faults;
+mod files;
+mod ingest;
+mod inspect;
+mod interrupt;
+mod outcome;
+mod output;
+mod send;
+mod stack;
+mod table;
+mod target;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use error::{CliError, Exit};
+use output::{BAD, Output, paint};
+
+/// Deliver telemetry envelopes, take them, and look inside.
+#[derive(Parser)]
+#[command(name = "envoi", version, propagate_version = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  envoi demo
+  envoi send --dsn https://key@o1.ingest.example.com/42 crash.envelope cache/
+  envoi ingest --fail 429*3
+  envoi inspect crash.envelope
+
+Exit codes: 0 everything was done, 1 something was not, 2 the command line makes no sense.";
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Send(send::Args),
+    Ingest(ingest::Args),
+    Inspect(inspect::Args),
+}
+
+fn main() -> ExitCode {
+    let mut output = Output::new();
+    let result = match Cli::try_parse() {
+        Ok(cli) => run(cli.command, &mut output),
+        Err(error) => parser_answer(&error),
+    };
+    let result = result.and_then(|exit| output.finish().map(|()| exit));
+    result
+        .unwrap_or_else(|error| {
+            Output::new().note(format_args!("{}: {error}", paint(BAD, "error")));
+            error.exit()
+        })
+        .into()
+}
+
+/// Help and version are results; everything else that the parser says is an error in one line.
+fn parser_answer(error: &clap::Error) -> Result<Exit, CliError> {
+    let exit = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Exit::Usage,
+        _ => return Err(error::from_parser(error)),
+    };
+    // A reader that went away has seen enough.
+    let _ = error.print();
+    Ok(exit)
+}
+
+fn run(command: Command, output: &mut Output) -> Result<Exit, CliError> {
+    match command {
+        Command::Inspect(args) => inspect::run(&args, output),
+        Command::Demo(_) => block_on(demo::run(output)),
+        Command::Ingest(args) => block_on(ingest::run(args, output)),
+        Command::Send(args) => block_on(send::run(&args, output)),
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::failed(format_args!("cannot start the runtime: {error}")))?;
+    let result = runtime.block_on(command);
+    // A read from a pipe that nobody writes to would block an orderly end for ever.
+    runtime.shutdown_background();
+    result
+}
