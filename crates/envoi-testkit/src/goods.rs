@@ -155,8 +155,14 @@ impl Itemized for Goods {
         });
     }
 
+    fn clear(&mut self, lost: &mut dyn FnMut(&GoodsCategory, u64)) {
+        self.shed(&mut |_| true, lost);
+        self.carried.clear();
+    }
+
+    /// A report of its own has no items, and no category to be held by (RL-9).
     fn is_held(&self, limited: &mut dyn FnMut(&GoodsCategory) -> bool) -> bool {
-        self.items.iter().all(|item| limited(&item.category))
+        !self.items.is_empty() && self.items.iter().all(|item| limited(&item.category))
     }
 
     fn is_spent(&self) -> bool {

@@ -1,4 +1,30 @@
-//! Test parts for envoi stacks: real envelopes, and parts that stand in for the ones around yours.
+//! Test parts for envoi stacks.
+//!
+//! | you want to test | use |
+//! |---|---|
+//! | that a layer keeps tower's contract and ours | [`contract`] |
+//! | what a layer does with what is below it | [`mock`], [`probe`], [`Goods`], [`Drops`] |
+//! | deadlines | [`ManualClock`], or [`TokioClock`] with tokio's time paused |
+//! | a whole client against a server that misbehaves | [`ingest`] |
+//! | anything with real data | [`corpus`] |
+//!
+//! A retry loop against a receiver that fails once, without a server and without waiting:
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+//! use envoi_core::{Kind, Parcel};
+//! use envoi_testkit::{Goods, mock::{MockDeliver, Outcome}};
+//! use tower::ServiceExt;
+//!
+//! let below = MockDeliver::new();
+//! below.script([Outcome::failure(Kind::Connect)]);
+//! let mut parcel = Parcel::new(Goods::new("error"));
+//! while let Err(failure) = below.clone().oneshot(parcel).await {
+//!     parcel = failure.into_parcel().unwrap();
+//! }
+//! assert_eq!(below.seen().len(), 2);
+//! # });
+//! ```
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clock;
@@ -6,6 +32,9 @@ pub mod contract;
 pub mod corpus;
 mod drops;
 mod goods;
+#[cfg(feature = "ingest")]
+#[cfg_attr(docsrs, doc(cfg(feature = "ingest")))]
+pub mod ingest;
 pub mod mock;
 pub mod probe;
 
