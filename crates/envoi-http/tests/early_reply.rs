@@ -1,5 +1,11 @@
 //! A status that was received beats the error of the write (decision 17), over real sockets.
 #![cfg(feature = "client")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the helpers of tests fail the test"
+)]
 
 use std::net::SocketAddr;
 

@@ -171,7 +171,7 @@ impl<T: Write> Write for StatusFirstIo<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_write_half(cx, |inner, cx| inner.poll_flush(cx))
+        self.poll_write_half(cx, T::poll_flush)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

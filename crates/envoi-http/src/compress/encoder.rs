@@ -10,13 +10,14 @@ pub(super) enum Encoder {
     Brotli { level: u32, writer: Option<Box<brotli::CompressorWriter<Vec<u8>>>> },
     #[cfg(feature = "zstd")]
     Zstd(zstd::stream::raw::Encoder<'static>),
-    /// Copies. Never built by the layer; it is what is left when no coding is built in.
+    /// Copies. The layer never gets that far; it is what is left when no coding is built in.
     Copy,
 }
 
 impl Encoder {
+    /// `level` is within the range of `encoding`.
+    #[cfg_attr(not(any(feature = "gzip", feature = "br", feature = "zstd")), expect(unused_variables))]
     pub(super) fn new(encoding: Encoding, level: u32) -> Result<Self, BoxError> {
-        let level = encoding.clamp(level);
         Ok(match encoding {
             Encoding::Identity => Self::Copy,
             #[cfg(feature = "gzip")]
@@ -100,7 +101,7 @@ impl Encoder {
                 }
                 zstd.reinit()?;
             }
-            Self::Copy => {}
+            Self::Copy => out.shrink_to_fit(),
         }
         Ok(())
     }

@@ -76,15 +76,16 @@ impl Encoding {
     }
 
     pub(super) fn clamp(self, level: u32) -> u32 {
-        match self {
-            Self::Identity => 0,
+        let (low, high) = match self {
+            Self::Identity => (0, 0),
             #[cfg(feature = "gzip")]
-            Self::Gzip | Self::Deflate => level.min(9),
+            Self::Gzip | Self::Deflate => (0, 9),
             #[cfg(feature = "br")]
-            Self::Brotli => level.min(11),
+            Self::Brotli => (0, 11),
             #[cfg(feature = "zstd")]
-            Self::Zstd => level.clamp(1, 22),
-        }
+            Self::Zstd => (1, 22),
+        };
+        level.clamp(low, high)
     }
 }
 

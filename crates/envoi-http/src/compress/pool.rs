@@ -36,7 +36,7 @@ impl Pool {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "gzip"))]
     pub(super) fn idle(&self) -> usize {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).len()
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use envoi_core::{BoxError, Failure, Fault, Kind, Parcel, Receipt, Reply};
 use http_body::Body;
 use tokio::time::Sleep;
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::layer::Settings;
 use super::log;
@@ -42,7 +42,7 @@ pin_project_lite::pin_project! {
 impl<F, B, P> EncodeFuture<F, B, P> {
     pub(super) fn calling(call: F, parcel: Parcel<P>, settings: Arc<Settings>) -> Self {
         // No future, no cost, where there is no token.
-        let halted = settings.halt.clone().map(tokio_util::sync::CancellationToken::cancelled_owned);
+        let halted = settings.halt.clone().map(CancellationToken::cancelled_owned);
         Self { state: State::Calling { call }, halted, parcel: Some(parcel), settings }
     }
 

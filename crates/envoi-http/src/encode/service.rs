@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use envoi_core::{Codec, Exchange, Failure, Fault, Kind, Parcel, Receipt};
+use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use super::EncodeFuture;
@@ -67,7 +68,7 @@ where
     }
 
     fn call(&mut self, parcel: Parcel<P>) -> Self::Future {
-        if self.settings.halt.as_ref().is_some_and(|token| token.is_cancelled()) {
+        if self.settings.halt.as_ref().is_some_and(CancellationToken::is_cancelled) {
             return EncodeFuture::refused(Fault::new(Kind::Halted), parcel, self.settings.clone());
         }
         match self.codec.encode(parcel.payload()) {

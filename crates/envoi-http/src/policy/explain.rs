@@ -13,12 +13,9 @@ const ID: usize = 128;
 /// Everything is bounded (1024 characters each, 16 causes) and on one line. Garbage explains nothing.
 #[must_use]
 pub fn explain(reply: &Reply) -> Explanation {
-    let mut explanation = Explanation::default();
-    explanation.error = reply
-        .headers
-        .get("x-sentry-error")
-        .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
-        .and_then(one_line);
+    let header = reply.headers.get("x-sentry-error");
+    let error = header.and_then(|value| std::str::from_utf8(value.as_bytes()).ok()).and_then(one_line);
+    let mut explanation = Explanation { error, ..Explanation::default() };
     if let Some(Value::Object(mut body)) = json(reply) {
         explanation.detail = body.remove("detail").and_then(words);
         if let Some(Value::Array(causes)) = body.remove("causes") {
