@@ -9,7 +9,7 @@ use std::vec;
 use bytes::Bytes;
 use envoi_core::{
     Clock, Deliver, DiscardReason, Explanation, Failure, Fault, Itemized, Kind, Ledger, Limits, Loss,
-    LossSink, Parcel, Payload, Receipt, Reply, SystemClock,
+    LossSink, Parcel, Receipt, Reply, SystemClock,
 };
 use envoi_envelope::limits::RateLimits;
 use envoi_envelope::{DataCategory, Envelope};
@@ -113,12 +113,11 @@ where
 {
     async fn run(mut self) -> Outcome {
         let file = self.source.name();
+        // Whoever gives up is asked first, everywhere: a connection that another delivery gave up is not taken.
         let bytes = tokio::select! {
+            biased;
+            () = given_up(&mut self.abort) => return Outcome::without_envelope(file, 0, Verdict::Unsent),
             bytes = read(self.source.clone()) => bytes,
-            // It was not even read, so it has certainly not arrived.
-            () = given_up(&mut self.abort) => {
-                return Outcome::without_envelope(file, 0, Verdict::Unsent);
-            }
         };
         let bytes = match bytes {
             Ok(bytes) => bytes,
@@ -130,8 +129,8 @@ where
             Err(error) => return Outcome::without_envelope(file, size, Verdict::Malformed(defect(&error))),
         };
 
-        let all = envelope.weight().items as u64;
-        let event_id = envelope.id().map(|id| id.into_owned());
+        let all = envelope.items().len() as u64;
+        let event_id = envelope.event_id().map(|id| id.to_string());
         let outcome =
             |held, verdict| Outcome { file, event_id, items: all - held, held, bytes: size, verdict };
         if all == 0 {
@@ -139,8 +138,9 @@ where
         }
         envelope.tally(&mut |category, quantity| self.ledger.posted(category, quantity));
         let ready = tokio::select! {
-            ready = self.service.ready() => Some(ready.map(drop).map_err(Into::into)),
+            biased;
             () = given_up(&mut self.abort) => None,
+            ready = self.service.ready() => Some(ready.map(drop).map_err(Into::into)),
         };
         match ready {
             Some(Ok(())) => {}
@@ -155,15 +155,16 @@ where
         }
         // Only now, so that what other envelopes learned while this one waited counts (RL-8).
         self.shed(&mut envelope);
-        let held = all.saturating_sub(envelope.weight().items as u64);
+        let held = all.saturating_sub(envelope.items().len() as u64);
         if envelope.is_spent() {
             return outcome(0, Verdict::Limited { status: None, words: Explanation::default() });
         }
         // A clone is a few reference counts, and the parcel may not come back.
         let sent = envelope.clone();
         let answer = tokio::select! {
-            answer = self.service.call(Parcel::new(envelope)) => answer.map_err(Into::into),
+            biased;
             () = given_up(&mut self.abort) => Err(Failure::without_parcel(Fault::new(Kind::Halted))),
+            answer = self.service.call(Parcel::new(envelope)) => answer.map_err(Into::into),
         };
         if let Some(reply) = reply(&answer) {
             self.limits.learn(reply, SystemClock.now(), SystemClock.wall());
@@ -201,7 +202,7 @@ where
 async fn given_up(abort: &mut watch::Receiver<bool>) {
     if abort.wait_for(|abort| *abort).await.is_err() {
         // Nobody is left who could.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use envoi_envelope::rfc3339;
+use envoi_envelope::{Envelope, rfc3339};
 use envoi_testkit::ingest::{IngestServer, Record, Summary};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -171,11 +171,11 @@ fn contents(record: &Record) -> String {
 }
 
 fn record_json(record: &Record) -> Value {
-    let items = record.envelope.iter().flat_map(|envelope| envelope.items());
+    let items = record.envelope.iter().flat_map(Envelope::items);
     let items: Vec<Value> = items
         .map(|item| json!({ "type": item.item_type().as_str(), "bytes": item.payload().len() }))
         .collect();
-    let event_id = record.envelope.as_ref().and_then(|envelope| envelope.event_id());
+    let event_id = record.envelope.as_ref().and_then(Envelope::event_id);
     json!({
         "type": "request",
         "time": rfc3339(record.head.at),

@@ -116,11 +116,10 @@ fn show_envelope(envelope: &Envelope, json: bool, output: &mut Output) {
         output.json(&EnvelopeView { items: items.collect(), header });
         return;
     }
-    let weight = envelope.weight();
     output.line(format_args!(
         "{}, {}",
-        text::count(weight.items as u64, "item"),
-        text::count(weight.bytes as u64, "byte")
+        text::count(envelope.items().len() as u64, "item"),
+        text::count(envelope.weight().bytes as u64, "byte")
     ));
     let mut losses = Vec::new();
     envelope.tally(&mut |category, quantity| losses.push(format!("{category} {}", text::grouped(quantity))));

@@ -81,6 +81,9 @@ pub(crate) struct Table {
 
 const GAP: &str = "  ";
 
+/// The rule above a sum is no longer than this, however long the words in the last column are.
+const LONGEST_RULE: usize = 100;
+
 impl Table {
     pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
         let bold = Style::new().bold();
@@ -110,7 +113,7 @@ impl Table {
         if let Some(sum) = &self.sum {
             let longest =
                 lines.iter().map(|line| anstream::adapter::strip_str(line).to_string().width()).max();
-            lines.push("─".repeat(longest.unwrap_or(0)));
+            lines.push("─".repeat(longest.unwrap_or(0).min(LONGEST_RULE)));
             lines.push(self.line(sum, &widths));
         }
         lines.join("\n")

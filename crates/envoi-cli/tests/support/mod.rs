@@ -15,38 +15,38 @@ const STUCK: Duration = Duration::from_secs(120);
 
 /// What a run of the binary left behind.
 #[derive(Debug)]
-pub struct Run {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Run {
     /// The one JSON document on standard output.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The JSON documents on standard output, one per line.
-    pub fn json_lines(&self) -> Vec<Value> {
+    pub(crate) fn json_lines(&self) -> Vec<Value> {
         self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// The one line that standard error must be.
-    pub fn error_line(&self) -> &str {
+    pub(crate) fn error_line(&self) -> &str {
         let mut lines = self.stderr.lines();
         let line = lines.next().unwrap_or_else(|| panic!("no error line: {self:?}"));
         assert_eq!(lines.next(), None, "one line: {self:?}");
         line
     }
 
-    pub fn both(&self) -> String {
+    pub(crate) fn both(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 }
 
 /// The binary, without what the environment of the test run may say.
-pub fn envoi(args: &[&str]) -> Command {
+pub(crate) fn envoi(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_envoi"));
     command.args(args).kill_on_drop(true).stdin(Stdio::null());
     for name in ["SENTRY_DSN", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "RUST_LOG"] {
@@ -55,7 +55,7 @@ pub fn envoi(args: &[&str]) -> Command {
     command
 }
 
-pub async fn finish(mut command: Command) -> Run {
+pub(crate) async fn finish(mut command: Command) -> Run {
     let output = tokio::time::timeout(STUCK, command.output()).await.expect("the command is stuck").unwrap();
     Run {
         code: output.status.code().expect("killed by a signal"),
@@ -64,12 +64,12 @@ pub async fn finish(mut command: Command) -> Run {
     }
 }
 
-pub async fn run(args: &[&str]) -> Run {
+pub(crate) async fn run(args: &[&str]) -> Run {
     finish(envoi(args)).await
 }
 
 /// Runs with `input` on standard input.
-pub async fn run_with_input(args: &[&str], input: &[u8]) -> Run {
+pub(crate) async fn run_with_input(args: &[&str], input: &[u8]) -> Run {
     let mut command = envoi(args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -86,14 +86,14 @@ pub async fn run_with_input(args: &[&str], input: &[u8]) -> Run {
 }
 
 /// A run that is watched line by line.
-pub struct Watched {
-    pub child: Child,
+pub(crate) struct Watched {
+    pub(crate) child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
     stderr: Lines<BufReader<ChildStderr>>,
 }
 
 impl Watched {
-    pub fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -102,13 +102,13 @@ impl Watched {
     }
 
     /// The next line of standard output.
-    pub async fn line(&mut self) -> String {
+    pub(crate) async fn line(&mut self) -> String {
         let line = tokio::time::timeout(STUCK, self.stdout.next_line()).await.expect("no line comes");
         line.unwrap().expect("the output has ended")
     }
 
     /// Lines of standard output up to and including the first with `part` in it.
-    pub async fn line_with(&mut self, part: &str) -> String {
+    pub(crate) async fn line_with(&mut self, part: &str) -> String {
         loop {
             let line = self.line().await;
             if line.contains(part) {
@@ -118,14 +118,14 @@ impl Watched {
     }
 
     #[cfg(unix)]
-    pub async fn signal(&self, name: &str) {
+    pub(crate) async fn signal(&self, name: &str) {
         let id = self.child.id().expect("still running").to_string();
         let status = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();
         assert!(status.success());
     }
 
     /// What is left of standard output, of standard error, and the exit code.
-    pub async fn end(mut self) -> Run {
+    pub(crate) async fn end(mut self) -> Run {
         let mut run = Run { code: -1, stdout: String::new(), stderr: String::new() };
         let rest = async {
             while let Some(line) = self.stdout.next_line().await.unwrap() {
@@ -145,35 +145,40 @@ impl Watched {
 }
 
 /// A directory with files in it.
-pub struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    pub fn with(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn with(self, name: &str, content: impl AsRef<[u8]>) -> Self {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
         self
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn root(&self) -> &str {
+    pub(crate) fn root(&self) -> &str {
         self.0.path().to_str().unwrap()
     }
 
-    pub fn name(&self, name: &str) -> String {
+    pub(crate) fn name(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
 }
 
+/// A folder with this many copies of an envelope.
+pub(crate) fn copies(count: usize, envelope: impl AsRef<[u8]>) -> Folder {
+    (0..count).fold(Folder::new(), |folder, number| folder.with(&format!("{number:03}.envelope"), &envelope))
+}
+
 /// A well-formed envelope with one event of `size` bytes or a bit more.
-pub fn event(size: usize) -> String {
+pub(crate) fn event(size: usize) -> String {
     let payload = format!("{{\"message\":\"{}\"}}", "x".repeat(size));
     let id = "9ec79c33ec9942ab8353589fcb2e04dc";
     format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\",\"length\":{}}}\n{payload}\n", payload.len())
