@@ -5,7 +5,7 @@
 //! | that a layer keeps tower's contract and ours | [`contract`] |
 //! | what a layer does with what is below it | [`mock`], [`probe`], [`Goods`], [`Drops`] |
 //! | deadlines | [`ManualClock`], or [`TokioClock`] with tokio's time paused |
-//! | a whole client against a server that misbehaves | [`ingest`] |
+//! | a whole client against a server that misbehaves | `ingest` (a feature, on by default) |
 //! | anything with real data | [`corpus`] |
 //!
 //! A retry loop against a receiver that fails once, without a server and without waiting:

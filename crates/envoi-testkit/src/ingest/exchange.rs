@@ -90,7 +90,7 @@ async fn act(
 ) -> Response<ReplyBody> {
     let is_http2 = version >= Version::HTTP_2;
     let doom = match action {
-        Action::Judge => return judged.into_response(),
+        Action::Judge(headers) => return judged.with_headers(headers).into_response(),
         Action::Reply(reply) => return reply.into_response(),
         Action::CutBody(reply) if is_http2 => return reply.into_broken_response(Arc::clone(connection)),
         Action::CutBody(reply) => Doom::Write(reply.half()),

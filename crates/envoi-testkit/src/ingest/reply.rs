@@ -46,6 +46,11 @@ impl Reply {
         reply
     }
 
+    pub(super) fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
     /// As a response.
     pub(super) fn into_response(self) -> Response<ReplyBody> {
         let body = ReplyBody::whole(self.body);

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::reply::Reply;
 
@@ -19,7 +19,8 @@ pub struct Step {
 
 #[derive(Clone, Debug)]
 pub(super) enum Action {
-    Judge,
+    /// With these headers on top.
+    Judge(HeaderMap),
     Reply(Reply),
     CutBody(Reply),
     CutHead(Reply),
@@ -35,8 +36,8 @@ impl Step {
     }
 
     /// The usual: the request is judged, and answered 200 with its id, or with what is wrong.
-    pub const fn judge() -> Self {
-        Self::new(Action::Judge)
+    pub fn judge() -> Self {
+        Self::new(Action::Judge(HeaderMap::new()))
     }
 
     /// Answers this status, whatever the request is.
@@ -71,14 +72,18 @@ impl Step {
         self
     }
 
-    /// Adds a header to a reply.
-    pub fn header(self, name: HeaderName, value: HeaderValue) -> Self {
+    /// Adds a header to what is answered, if it is HTTP: a rate limit to a success, for example.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        if let Action::Judge(headers) = &mut self.action {
+            headers.append(name, value);
+            return self;
+        }
         self.change(|reply| {
             reply.headers.append(name, value);
         })
     }
 
-    /// Sets the body of a reply. Without it the body is empty.
+    /// Sets the body of a reply. Without it the body is empty. What is judged has a body of its own.
     pub fn body(self, body: impl Into<Bytes>) -> Self {
         self.change(|reply| reply.body = body.into())
     }
@@ -115,7 +120,7 @@ impl Step {
     /// The status that the client can read completely.
     pub(super) const fn status(&self, judged: StatusCode) -> Option<StatusCode> {
         match &self.action {
-            Action::Judge => Some(judged),
+            Action::Judge(_) => Some(judged),
             Action::Reply(reply) | Action::CutBody(reply) => Some(reply.status),
             Action::CutHead(_) | Action::Garbage(_) | Action::Close | Action::Reset | Action::Stall => None,
         }

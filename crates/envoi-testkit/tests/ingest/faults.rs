@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use envoi_testkit::ingest::{IngestServer, Step};
 use http::header::RETRY_AFTER;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -48,6 +48,20 @@ async fn steps_come_from_the_script_then_the_hook_then_the_default() {
     server.script([StatusCode::CONFLICT]);
     server.clear_script();
     assert_eq!(send(&server, ENVELOPE).await.0, StatusCode::BAD_GATEWAY);
+}
+
+/// RL-1: a rate limit may come with any answer, also with a success.
+#[tokio::test]
+async fn a_judged_answer_takes_headers_along() {
+    let name = HeaderName::from_static("x-sentry-rate-limits");
+    let limited = || Step::judge().header(name.clone(), HeaderValue::from_static("60:error:key"));
+    let server = scripted([limited(), limited()]).await;
+    for (body, expected) in [(ENVELOPE, StatusCode::OK), ("nonsense", StatusCode::BAD_REQUEST)] {
+        let (status, headers, _) = whole(client().request(post(&server, body)).await.unwrap()).await;
+        assert_eq!((status, headers[&name].to_str().unwrap()), (expected, "60:error:key"));
+        assert_eq!(headers["content-type"], "application/json");
+    }
+    assert_eq!(server.summary().accepted, 1);
 }
 
 /// Decision 17: a server may refuse by length and close, without reading the body.

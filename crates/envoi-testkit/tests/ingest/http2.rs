@@ -22,7 +22,8 @@ async fn streams_are_answered_on_one_connection() {
     assert!(stalled.await.unwrap().is_err());
 }
 
-#[tokio::test]
+/// On several threads: there, streams are polled beside their connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_are_seen_over_http2() {
     let server = IngestServer::start().await.unwrap();
     server.script([
