@@ -1,6 +1,7 @@
 //! `docs/conformance.md` is derived: a test that names a requirement in the comment above it proves it.
 //!
 //! `ENVOI_BLESS=1 cargo test -p envoi-tests --test conformance` writes the document anew.
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod house;
 mod requirements;
