@@ -91,3 +91,44 @@ impl fmt::Debug for EventId {
         write!(f, "EventId({self})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// EN-5: ids are read with and without dashes, in either case, and written without.
+    #[test]
+    fn both_forms_are_read_and_nothing_else() {
+        let expected = "0f785fe9fb1b4bb59956b6294a2cf864";
+        for text in [
+            expected,
+            "0F785FE9FB1B4BB59956B6294A2CF864",
+            "0f785fe9-fb1b-4bb5-9956-b6294a2cf864",
+            "0F785FE9-FB1B-4bb5-9956-b6294a2cf864",
+        ] {
+            assert_eq!(text.parse::<EventId>().unwrap().to_string(), expected);
+        }
+        for text in [
+            "",
+            "0f785fe9fb1b4bb59956b6294a2cf86",
+            "0f785fe9fb1b4bb59956b6294a2cf86g",
+            "0f785fe9fb1b4bb59956b6294a2cf8640",
+            "0f785fe9f-b1b-4bb5-9956-b6294a2cf864",
+            "0f785fe9-fb1b-4bb5-9956-b6294a2cf86-",
+            "{0f785fe9fb1b4bb59956b6294a2cf864}",
+            "éééééééééééééééé",
+        ] {
+            assert_eq!(text.parse::<EventId>(), Err(EventIdError), "{text}");
+        }
+    }
+
+    /// EN-5: random ids are UUIDs of version 4 and differ.
+    #[test]
+    fn random_ids_are_uuids() {
+        let (one, other) = (EventId::random(), EventId::random());
+        assert_ne!(one, other);
+        assert_eq!(one.as_bytes()[6] >> 4, 4);
+        assert_eq!(one.as_bytes()[8] >> 6, 2);
+        assert_eq!(EventId::from_bytes(*one.as_bytes()), one);
+    }
+}
