@@ -58,7 +58,8 @@ pub trait Store<P: Itemized>: Send + Sync + 'static {
         false
     }
 
-    /// How full a lane is.
+    /// How full a lane is. A lane that says it has no parcels is not asked for one until something is appended to it, or
+    /// the host is woken.
     fn depth(&self, lane: Lane) -> Depth;
 
     /// Visits category and quantity of everything that is stored and not leased.

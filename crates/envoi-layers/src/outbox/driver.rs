@@ -152,7 +152,7 @@ impl<S: Deliver<P>, P: Itemized> Driver<S, P> {
             }
             let signal = &self.shared.core.signal;
             signal.mark(self.agenda.due(now, !limited));
-            if signal.lanes().is_empty() {
+            if !self.has_stock() {
                 break;
             }
             let readiness = match self.poll_ready(cx) {
@@ -167,6 +167,26 @@ impl<S: Deliver<P>, P: Itemized> Driver<S, P> {
             launched = Launch::Some;
         }
         launched
+    }
+
+    /// Whether anything is there to ask for. Readiness may be a share of something scarce, so it is not taken while
+    /// the queue is empty.
+    fn has_stock(&self) -> bool {
+        let (store, signal) = (&self.shared.store, &self.shared.core.signal);
+        let lanes = signal.lanes();
+        Lane::ALL.into_iter().filter(|lane| lanes.contains(*lane)).any(|lane| {
+            let is_empty = || store.depth(lane).parcels == 0;
+            if !is_empty() {
+                return true;
+            }
+            signal.lane_was_empty(lane);
+            // Once more, for what was appended before the bit was cleared.
+            let filled = !is_empty();
+            if filled {
+                signal.mark(LaneSet::of(lane));
+            }
+            filled
+        })
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<(), Failure<P>>, Panicked>> {

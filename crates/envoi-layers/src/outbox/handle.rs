@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use envoi_core::{Failure, Fault, Itemized, Lane, Ledger, Parcel, Receipt};
+use envoi_core::{Failure, Fate, Fault, Itemized, Lane, Ledger, Parcel, Receipt};
 
 use super::outcome::{End, Outcome, Outcomes};
 use super::shared::Shared;
@@ -38,15 +38,15 @@ impl<P: Itemized> Outbox<P> {
 
     /// Posts a payload, fire and forget: never blocks, needs no runtime (TR-1).
     ///
-    /// The fate in the receipt is `Queued`, `Stored`, or `Spent` if nothing of the payload was left to deliver because
-    /// of known limits (TP-3).
+    /// The answer is [`Fate::Queued`], [`Fate::Stored`], or [`Fate::Spent`] if nothing of the payload was left to deliver
+    /// because of known limits (TP-3). Most callers need not look at it.
     ///
     /// # Errors
     /// If the payload was not accepted: the queue is full and drops the newest, the payload is larger than its lane,
     /// or the outbox is closed. It is recorded as lost already; there is nothing left to do.
-    pub fn post(&self, payload: P) -> Result<Receipt, Fault> {
+    pub fn post(&self, payload: P) -> Result<Fate, Fault> {
         self.shared.books().posted(&payload);
-        self.shared.admit(Parcel::new(payload)).map_err(|failure| {
+        self.shared.admit(Parcel::new(payload)).map(|receipt| receipt.fate()).map_err(|failure| {
             let (fault, parcel) = failure.into_parts();
             let loss = fault.loss();
             self.shared.core.announcer.announce(|| Outcome {
