@@ -1,16 +1,10 @@
 use std::time::Duration;
 
-use http::Uri;
-use hyper::rt::{Read, Write};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::Connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tower_service::Service;
-
-use envoi_core::BoxError;
 
 use super::status_first::StatusFirst;
-use super::{HttpClient, TcpConnector};
+use super::{Connect, HttpClient, TcpConnector};
 
 /// Settings of an [`HttpClient`].
 #[derive(Clone, Debug)]
@@ -61,15 +55,7 @@ impl<C> HttpClientBuilder<C> {
     #[must_use]
     pub fn build(self) -> HttpClient<C>
     where
-        C: Service<
-                Uri,
-                Response: Read + Write + Connection + Unpin + Send + 'static,
-                Error: Into<BoxError>,
-                Future: Unpin + Send,
-            > + Clone
-            + Send
-            + Sync
-            + 'static,
+        C: Connect,
     {
         let mut builder = Client::builder(TokioExecutor::new());
         builder

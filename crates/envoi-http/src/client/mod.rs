@@ -18,6 +18,7 @@
 //! new one, without anybody noticing.
 
 mod builder;
+mod connect;
 mod service;
 mod status_first;
 mod tcp;
@@ -25,5 +26,6 @@ mod tcp;
 mod tests;
 
 pub use builder::HttpClientBuilder;
+pub use connect::Connect;
 pub use service::HttpClient;
 pub use tcp::{TcpConnecting, TcpConnector, TlsUnavailable};

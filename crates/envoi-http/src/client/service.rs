@@ -1,17 +1,13 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::rt::{Read, Write};
-use hyper_util::client::legacy::connect::Connection;
 use hyper_util::client::legacy::{Client, Error, ResponseFuture};
 use tower_service::Service;
 
-use envoi_core::BoxError;
-
 use super::status_first::StatusFirst;
-use super::{HttpClientBuilder, TcpConnector};
+use super::{Connect, HttpClientBuilder, TcpConnector};
 use crate::RequestBody;
 
 /// The core of a stack. See the module documentation.
@@ -57,15 +53,7 @@ impl<C> fmt::Debug for HttpClient<C> {
 impl<C, B> Service<Request<B>> for HttpClient<C>
 where
     B: Into<RequestBody>,
-    C: Service<
-            Uri,
-            Response: Read + Write + Connection + Unpin + Send + 'static,
-            Error: Into<BoxError>,
-            Future: Unpin + Send,
-        > + Clone
-        + Send
-        + Sync
-        + 'static,
+    C: Connect,
 {
     type Response = Response<Incoming>;
     type Error = Error;

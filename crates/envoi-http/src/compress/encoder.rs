@@ -27,7 +27,14 @@ impl Encoder {
             #[cfg(feature = "br")]
             Encoding::Brotli => Self::Brotli { level, writer: None },
             #[cfg(feature = "zstd")]
-            Encoding::Zstd => Self::Zstd(zstd::stream::raw::Encoder::new(level.cast_signed())?),
+            Encoding::Zstd => {
+                let mut zstd = zstd::stream::raw::Encoder::new(level.cast_signed())?;
+                if level > 19 {
+                    // RFC 9659: no window above 8 MiB in a content coding, which only these levels would use.
+                    zstd.set_parameter(zstd::stream::raw::CParameter::WindowLog(23))?;
+                }
+                Self::Zstd(zstd)
+            }
         })
     }
 

@@ -261,6 +261,20 @@ async fn a_dropped_call_is_not_sent() {
     assert!(exchange.seen().is_empty());
 }
 
+/// CO-1, RFC 9659: no level of zstd asks the receiver for a window above 8 MiB.
+#[cfg(feature = "zstd")]
+#[test]
+fn zstd_windows_stay_within_the_limit_of_the_content_coding() {
+    for level in [1, 3, 19, 20, 22] {
+        let frame = Pool::new(Encoding::Zstd, level).compress(&pieces(&json(3000), 1000), || true).unwrap();
+        // RFC 8878 §3.1.1: the descriptor without the single-segment flag is followed by the window.
+        assert_eq!(frame[4] & 0x20, 0);
+        let (exponent, mantissa) = (u32::from(frame[5] >> 3), u64::from(frame[5] & 7));
+        let base = 1_u64 << (10 + exponent);
+        assert!(base + base / 8 * mantissa <= 8 * 1024 * 1024, "{level}");
+    }
+}
+
 #[cfg(feature = "gzip")]
 mod streamed {
     use std::pin::Pin;

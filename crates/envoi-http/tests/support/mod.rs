@@ -30,7 +30,7 @@ impl Server {
             let handle = handle.clone();
             async move {
                 let (parts, body) = request.into_parts();
-                let body = body.collect().await.map(|whole| whole.to_bytes()).unwrap_or_default();
+                let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
                 handle(Request::from_parts(parts, body))
             }
         })
