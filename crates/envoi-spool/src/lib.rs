@@ -1,0 +1,3 @@
+//! wip
+#![deny(missing_docs)]
+pub mod format;
