@@ -113,9 +113,7 @@ where
 {
     async fn run(mut self) -> Outcome {
         let file = self.source.name();
-        // Whoever gives up is asked first, everywhere: a connection that another delivery gave up is not taken.
         let bytes = tokio::select! {
-            biased;
             () = given_up(&mut self.abort) => return Outcome::without_envelope(file, 0, Verdict::Unsent),
             bytes = read(self.source.clone()) => bytes,
         };
@@ -138,17 +136,17 @@ where
         }
         envelope.tally(&mut |category, quantity| self.ledger.posted(category, quantity));
         let ready = tokio::select! {
-            biased;
             () = given_up(&mut self.abort) => None,
             ready = self.service.ready() => Some(ready.map(drop).map_err(Into::into)),
         };
         match ready {
-            Some(Ok(())) => {}
+            // Deliveries are not told to give up at the same instant: this one may be ready because another was told.
+            Some(Ok(())) if !*self.abort.borrow() => {}
             Some(Err(failure)) => {
                 self.write_off(&envelope, &failure.fault().loss());
                 return outcome(0, fault_verdict(failure.fault()));
             }
-            None => {
+            Some(Ok(())) | None => {
                 self.write_off(&envelope, &Loss::Lost(DiscardReason::QueueOverflow));
                 return outcome(0, Verdict::Unsent);
             }
@@ -162,9 +160,10 @@ where
         // A clone is a few reference counts, and the parcel may not come back.
         let sent = envelope.clone();
         let answer = tokio::select! {
+            // An answer that is here counts (decision 17).
             biased;
-            () = given_up(&mut self.abort) => Err(Failure::without_parcel(Fault::new(Kind::Halted))),
             answer = self.service.call(Parcel::new(envelope)) => answer.map_err(Into::into),
+            () = given_up(&mut self.abort) => Err(Failure::without_parcel(Fault::new(Kind::Halted))),
         };
         if let Some(reply) = reply(&answer) {
             self.limits.learn(reply, SystemClock.now(), SystemClock.wall());

@@ -301,6 +301,6 @@ async fn ctrl_c_ends_with_the_balance_so_far() {
     let summary = run.json_lines().pop().unwrap();
     assert_eq!(summary["envelopes"], 50, "every one is accounted for: {summary}");
     assert_eq!(summary["delivered"]["envelopes"], 1);
-    assert_eq!(summary["failed"]["envelopes"], 2, "on their way");
-    assert_eq!(summary["unsent"]["envelopes"], 47);
+    assert_eq!(summary["failed"]["envelopes"], 2, "on their way: {}", run.stdout);
+    assert_eq!(summary["unsent"]["envelopes"], 47, "{}", run.stdout);
 }
