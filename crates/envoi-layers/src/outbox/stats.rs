@@ -88,8 +88,8 @@ pub(super) struct Totals {
     pub(super) given_up: u64,
 }
 
-/// What a flush came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a flush came to. The default is that of a queue that had nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Flushed {
     /// Parcels from before the flush that have no outcome yet.
@@ -104,7 +104,7 @@ impl Flushed {
     }
 }
 
-/// What a close came to, in parcels since its beginning.
+/// What a close came to, in parcels since its beginning. [`Closed::nothing`] is that of a queue that had nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Closed {
@@ -118,4 +118,12 @@ pub struct Closed {
     pub kept: usize,
     /// Those that a driver that no longer runs still holds. They are counted as lost when it is dropped.
     pub in_flight: usize,
+}
+
+impl Closed {
+    /// Nothing was there, so nothing was cut off.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self { is_complete: true, discharged: 0, lost: 0, kept: 0, in_flight: 0 }
+    }
 }

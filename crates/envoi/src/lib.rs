@@ -1,0 +1,52 @@
+//! A pluggable transport for telemetry: hand over an envelope from any thread, never wait, and learn what became of it.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use envoi::{Envelope, Item};
+//!
+//! let transport = envoi::sentry("https://public@o1.ingest.sentry.io/42")?.build()?;
+//! transport.send(Envelope::new().with_item(Item::event(r#"{"message":"hello"}"#))?)?;
+//!
+//! let closed = transport.close_blocking(Duration::from_secs(2));
+//! println!("{} delivered, {} lost", closed.discharged, closed.lost);
+//! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+//! ```
+//!
+//! What [`sentry()`] builds is a stack of tower layers, each of which is public and can be used alone; its
+//! [documentation](mod@sentry) shows the `ServiceBuilder` expression that it stands for, so that leaving the preset is a
+//! copy and paste. Layers of your own go into its slots, see [`SentryBuilder::delivery_layer`].
+//!
+//! * Nothing is lost without being counted: [`Transport::ledger`] balances at every moment, and what was lost is
+//!   reported to the server.
+//! * Nothing blocks: not a full queue, not a hung server, not a shutdown beyond its time.
+//! * Errors leave before logs: five lanes by priority, each with bounds of its own.
+//!
+//! | feature | default | gives |
+//! |---|---|---|
+//! | `gzip` | yes | request compression with gzip and deflate |
+//! | `br`, `zstd` | no | request compression with Brotli, Zstandard |
+//! | `tracing` | yes | events about losses and refusals |
+//! | `metrics` | no | gauges and counters for the `metrics` facade |
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod guard;
+mod headers;
+pub mod sentry;
+mod transport;
+
+#[doc(no_inline)]
+pub use envoi_core as core;
+#[doc(no_inline)]
+pub use envoi_envelope as envelope;
+#[doc(no_inline)]
+pub use envoi_http as http;
+#[doc(no_inline)]
+pub use envoi_layers as layers;
+
+pub use envoi_core::{DiscardReason, Fate, Fault, Kind, Lane, LossSink};
+pub use envoi_envelope::{DataCategory, Dsn, DsnError, Envelope, Item};
+pub use envoi_http::{Encoding, Policy};
+pub use envoi_layers::outbox::{Capacity, Closed, End, Flushed, Notice, Outcome, Outcomes, Overflow};
+pub use headers::{ExtraHeaders, ExtraHeadersLayer};
+pub use sentry::{BuildError, SentryBuilder, sentry};
+pub use transport::{Transport, TransportDriver, TransportStats};
