@@ -71,7 +71,7 @@ pub use reply::Reply;
 pub use reporter::Reporter;
 pub use segments::Segments;
 pub use service::{Deliver, Exchange};
-pub use store::{Depth, IsLimited, Lease, LeaseId, Next, Settle, Store, StoreHost};
+pub use store::{Confirm, Depth, IsLimited, Lease, LeaseId, Next, Settle, Store, StoreHost};
 
 /// The erased error that tower's own layers use, and that every envoi error converts into and back from.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -133,6 +133,16 @@ pub trait Itemized: Payload {
     /// never had any, a report of its own, is not held by any category (RL-9).
     fn is_held(&self, limited: &mut dyn FnMut(&Self::Category) -> bool) -> bool;
 
+    /// Tells a store what holds this payload, so that it can answer [`Itemized::is_held`] later without the payload
+    /// (decision 22): `visit` receives one group of categories per item, and the payload is held exactly if there is a
+    /// group, and every group has a category that is limited. An item that no category can hold gives an empty group.
+    ///
+    /// Returns whether this can be said at all. By default it cannot, and a store has to fetch the payload to know.
+    fn holders(&self, visit: &mut dyn FnMut(&[Self::Category])) -> bool {
+        let _ = visit;
+        false
+    }
+
     /// Whether nothing is left that is worth a request.
     fn is_spent(&self) -> bool;
 
@@ -158,6 +168,12 @@ pub trait Durable: Payload + Sized {
     /// # Errors
     /// When the bytes are not a payload of this type. The entry is then quarantined, never retried (OC-5).
     fn thaw(bytes: Bytes) -> Result<Self, BoxError>;
+
+    /// Whether the payload is to rest on disk at all. What holds nothing but news of losses is not: its counts go back
+    /// instead (decision 21).
+    fn is_worth_storing(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

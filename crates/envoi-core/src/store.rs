@@ -6,12 +6,16 @@ use crate::{Failure, Fate, Itemized, Lane, LossSink, Parcel};
 /// Asks whether a category is held back by a limit.
 pub type IsLimited<'a, C> = &'a mut dyn FnMut(&C) -> bool;
 
+/// Told what became of an entry that was to be made durable, see [`Store::append_durable`].
+pub type Confirm = Box<dyn FnOnce(Fate) + Send>;
+
 /// A queue with leases: where an outbox keeps its parcels.
 ///
 /// The memory store, a disk buffer and a remote stream all are stores; the outbox above does the rest (when to
 /// send, how often, what a failure means). The contract:
 ///
-/// * No method blocks on I/O. A store that has to fetch answers [`Next::Fetching`] and wakes its host later.
+/// * No method blocks on I/O, but for [`Store::close`]. A store that has to fetch answers [`Next::Fetching`] and wakes its
+///   host later.
 /// * Lanes are independent. Within a lane the oldest entry that is ready comes first; one that waits for its
 ///   back-off or is held by a limit never blocks those behind it (decision 18).
 /// * A leased entry stays the store's until it is settled. Each lease is settled exactly once.
@@ -32,6 +36,25 @@ pub trait Store<P: Itemized>: Send + Sync + 'static {
     /// # Errors
     /// The parcel, if there is no room and nothing may be evicted, or if it could never fit.
     fn append(&self, parcel: Parcel<P>, tag: u64, now: Instant) -> Result<Fate, Failure<P>>;
+
+    /// As [`Store::append`], and sees to it at once that the entry survives a power failure, whatever the store does
+    /// otherwise. `confirm` is called, from any thread, when that is so: with [`Fate::Stored`]. A store that cannot do it,
+    /// for now or ever, has the entry in memory and says [`Fate::Queued`]. It is dropped without a call if the entry was
+    /// destroyed before.
+    ///
+    /// # Errors
+    /// As [`Store::append`]; `confirm` is not called.
+    fn append_durable(
+        &self,
+        parcel: Parcel<P>,
+        tag: u64,
+        now: Instant,
+        confirm: Confirm,
+    ) -> Result<Fate, Failure<P>> {
+        let fate = self.append(parcel, tag, now)?;
+        confirm(Fate::Queued);
+        Ok(fate)
+    }
 
     /// The next entry of `lane` that may be sent now.
     ///
@@ -68,6 +91,8 @@ pub trait Store<P: Itemized>: Send + Sync + 'static {
     /// Shutdown: a durable store keeps what it has, another records it as lost. Leases are settled before. Returns
     /// how many entries are kept. Later appends fail, later leases are empty, and what a late
     /// [`Settle::Return`] brings is kept or recorded in the same way.
+    ///
+    /// The one method that may wait for I/O, for a bounded time: when it returns, what is kept is where it survives.
     fn close(&self, now: Instant) -> usize;
 }
 
@@ -78,6 +103,12 @@ pub trait StoreHost<C>: LossSink<C> {
 
     /// The entry with this tag was destroyed by the store itself; its items are recorded already.
     fn gone(&self, tag: u64);
+
+    /// Whether losses were recorded that no receiver has been told of yet. A durable store keeps its own losses on disk
+    /// until then, so that they are reported even after a crash.
+    fn has_unreported(&self) -> bool {
+        false
+    }
 
     /// `quantity` of `category` have come to light that an earlier run or another process posted: the books take them
     /// on.

@@ -183,6 +183,12 @@ impl DataCategory {
     }
 }
 
+impl From<String> for DataCategory {
+    fn from(name: String) -> Self {
+        Self::from(name.as_str())
+    }
+}
+
 impl From<&str> for DataCategory {
     fn from(name: &str) -> Self {
         Self::known(name).unwrap_or_else(|| Self::Other(Arc::from(name)))

@@ -165,6 +165,13 @@ impl Itemized for Goods {
         !self.items.is_empty() && self.items.iter().all(|item| limited(&item.category))
     }
 
+    fn holders(&self, visit: &mut dyn FnMut(&[GoodsCategory])) -> bool {
+        for item in &self.items {
+            visit(std::slice::from_ref(&item.category));
+        }
+        true
+    }
+
     fn is_spent(&self) -> bool {
         self.items.is_empty() && self.carried.is_empty()
     }
@@ -200,5 +207,10 @@ impl Durable for Goods {
             goods = goods.and_item(category.to_owned(), quantity, usize::try_from(bytes)?);
         }
         Ok(goods)
+    }
+
+    /// A report of its own is not (decision 21).
+    fn is_worth_storing(&self) -> bool {
+        !self.items.is_empty() || self.carried.is_empty()
     }
 }

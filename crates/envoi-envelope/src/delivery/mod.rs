@@ -100,6 +100,11 @@ impl Itemized for Envelope {
         self.items().iter().all(|item| is_report(item) || plan.takes(item, limited))
     }
 
+    fn holders(&self, visit: &mut dyn FnMut(&[DataCategory])) -> bool {
+        shed::holders(self.items(), visit);
+        true
+    }
+
     /// Without items (EN-6), with nothing but reports that ride along, or with nothing but reports after everything
     /// else was shed (decision 11). An envelope that was made of reports is worth a request.
     fn is_spent(&self) -> bool {
@@ -122,5 +127,9 @@ impl Durable for Envelope {
 
     fn thaw(bytes: Bytes) -> Result<Self, BoxError> {
         Ok(Self::parse(bytes)?)
+    }
+
+    fn is_worth_storing(&self) -> bool {
+        !self.items().iter().all(|item| *item.item_type() == ItemType::ClientReport)
     }
 }

@@ -32,3 +32,21 @@ impl Plan {
         goes_along || held_by(item).iter().any(limited)
     }
 }
+
+/// One group per item that is not a report: the categories any of which takes it, as [`Plan::takes`] decides.
+pub(super) fn holders(items: &[Item], visit: &mut dyn FnMut(&[DataCategory])) {
+    let has_event = items.iter().any(|item| is_event(item) || is_crash_report(item));
+    let has_transaction = items.iter().any(|item| *item.item_type() == ItemType::Transaction);
+    let event = has_event.then_some(DataCategory::Error);
+    let transaction = has_transaction.then_some(DataCategory::Transaction);
+    for item in items.iter().filter(|item| *item.item_type() != ItemType::ClientReport) {
+        let (with_event, with_transaction, own) = match item.item_type() {
+            ItemType::Attachment if is_crash_report(item) => (&event, &None, &[][..]),
+            ItemType::Attachment => (&event, &transaction, held_by(item)),
+            ItemType::Profile => (&None, &transaction, held_by(item)),
+            _ => (&None, &None, held_by(item)),
+        };
+        let group: Vec<_> = with_event.iter().chain(with_transaction).chain(own).cloned().collect();
+        visit(&group);
+    }
+}

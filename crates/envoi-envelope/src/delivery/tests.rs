@@ -210,6 +210,8 @@ fn envelopes_of_reports_are_recognised() {
     assert!(envelope([report()]).is_only_client_reports());
     assert!(!envelope([report(), Item::event("{}")]).is_only_client_reports());
     assert!(!Envelope::new().is_only_client_reports());
+    assert!(!envelope([report(), report().into_rider()]).is_worth_storing());
+    assert!(envelope([report(), Item::event("{}")]).is_worth_storing());
 }
 
 #[derive(Debug)]
@@ -304,6 +306,9 @@ proptest! {
         let before = sums(&envelope);
         let was_empty = envelope.is_empty();
         let held = envelope.is_held(&mut |category| limits.contains(category));
+        let mut groups = Vec::new();
+        prop_assert!(envelope.holders(&mut |group| groups.push(group.iter().any(|category| limits.contains(category)))));
+        prop_assert_eq!(held, !groups.is_empty() && groups.into_iter().all(|is_held| is_held), "decision 22");
         let mut after = BTreeMap::new();
         envelope.shed(&mut |category| limits.contains(category), &mut |category, quantity| {
             *after.entry(category.clone()).or_default() += quantity;
