@@ -21,8 +21,8 @@ mod spool;
 
 pub use ack::{ACK_LEN, AckEntry, AckKind};
 pub use frame::{
-    FLAG_GZIP, FLAG_ZSTD, FRAME_HEAD_LEN, FRAME_MAGIC, FrameHead, KIND_DATA, KIND_LOSS, MAX_META, encode_head,
-    frame_len, payload_crc,
+    FLAG_GZIP, FLAG_ZSTD, FRAME_HEAD_LEN, FRAME_MAGIC, FrameHead, KIND_DATA, KIND_LOSS, MAX_META,
+    encode_head, frame_len, payload_crc,
 };
 pub use segment::{DATA_OFFSET, HeaderError, SEGMENT_HEADER_LEN, SegmentHeader, segment_salt};
 pub use spool::{SPOOL_LEN, SpoolHeader};

@@ -42,7 +42,9 @@ impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Damaged => f.write_str("the header is damaged"),
-            Self::Version(version) => write!(f, "format version {version} is newer than {VERSION}, use a newer envoi"),
+            Self::Version(version) => {
+                write!(f, "format version {version} is newer than {VERSION}, use a newer envoi")
+            }
             Self::Features(bits) => write!(f, "unknown incompatible features {bits:#06x}, use a newer envoi"),
         }
     }
@@ -84,9 +86,7 @@ impl SegmentHeader {
     pub fn decode_either(bytes: &[u8]) -> Result<Self, HeaderError> {
         let first = Self::decode(bytes);
         match first {
-            Err(HeaderError::Damaged) => {
-                Self::decode(bytes.get(SEGMENT_HEADER_LEN..).unwrap_or_default())
-            }
+            Err(HeaderError::Damaged) => Self::decode(bytes.get(SEGMENT_HEADER_LEN..).unwrap_or_default()),
             other => other,
         }
     }

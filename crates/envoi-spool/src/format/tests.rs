@@ -3,7 +3,14 @@ use proptest::prelude::*;
 use super::*;
 
 fn segment() -> SegmentHeader {
-    SegmentHeader { features: 0, id: 7, base_seq: 41, created_ms: 1_800_000_000_000, salt: 0xDEAD_BEEF, uuid: [9; 16] }
+    SegmentHeader {
+        features: 0,
+        id: 7,
+        base_seq: 41,
+        created_ms: 1_800_000_000_000,
+        salt: 0xDEAD_BEEF,
+        uuid: [9; 16],
+    }
 }
 
 #[test]
