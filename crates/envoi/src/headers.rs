@@ -63,3 +63,6 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for ExtraHeaders<S> {
         self.inner.call(request)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
 //! The transport as an application uses it, against a real server on loopback.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

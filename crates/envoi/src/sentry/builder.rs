@@ -68,6 +68,7 @@ struct Settings {
     policy: Policy,
     limit_options: LimitOptions,
     saved_limits: Option<LimitsSnapshot>,
+    hold_limited: bool,
     dsn_header: bool,
     clock: SharedClock,
 }
@@ -98,6 +99,7 @@ impl Default for Settings {
             policy: Policy::sentry(),
             limit_options: LimitOptions::new(),
             saved_limits: None,
+            hold_limited: true,
             dsn_header: false,
             clock: Arc::new(TokioClock),
         }
@@ -256,6 +258,14 @@ impl<D, H, C> SentryBuilder<D, H, C> {
     /// Rate limits of an earlier run (RL-12), from [`Transport::save_limits`]. They are cut to the ceiling.
     pub fn restore_limits(mut self, saved: LimitsSnapshot) -> Self {
         self.settings.saved_limits = Some(saved);
+        self
+    }
+
+    /// Whether what a rate limit meets in the queue waits there for the end of the limit (OC-8): yes unless told
+    /// otherwise. If not, it is dropped when its turn comes, and counted as `ratelimit_backoff` (RL-8). That is for a
+    /// process that is to end soon: a limit may last for hours.
+    pub fn hold_limited(mut self, on: bool) -> Self {
+        self.settings.hold_limited = on;
         self
     }
 
@@ -429,9 +439,10 @@ where
             .halt_token(halt)
             .ledger(ledger.clone())
             .losses(losses.clone())
-            .limits(limits.clone())
             .reporter(reports.clone())
             .clock(Arc::clone(&clock));
+        // An outbox that knows no limits leaves them to the filter, which drops.
+        let config = if settings.hold_limited { config.limits(limits.clone()) } else { config };
         let (outbox, driver) = outbox(store, config, service);
         let parts = Parts { outbox, ledger, limits, reports, losses, clock, batching: settings.batching };
         let (transport, driver) = Transport::assemble(parts, driver);

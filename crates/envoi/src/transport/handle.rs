@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use envoi_core::{
-    Deliver, DiscardReason, Fate, Fault, Itemized, Kind, Ledger, LedgerSnapshot, Limits, LossSink,
+    Deliver, DiscardReason, Fate, Fault, Itemized, Kind, Ledger, LedgerSnapshot, Limits, LossSink, Parcel,
     SharedClock,
 };
 use envoi_envelope::batch::{BatchConfig, Batcher, Refused};
@@ -41,7 +41,7 @@ pub(crate) struct Parts {
 /// ```
 /// use std::time::Duration;
 /// use envoi::{Envelope, Item};
-/// use envoi_testkit::IngestServer;
+/// use envoi_testkit::ingest::IngestServer;
 ///
 /// # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
 /// let server = IngestServer::start().await?;
@@ -71,8 +71,9 @@ pub(super) struct Inner {
 }
 
 impl Inner {
-    fn post(&self, envelope: Envelope) -> Result<Fate, Fault> {
+    fn post(&self, parcel: Parcel<Envelope>) -> Result<Fate, Fault> {
         if guard::is_inside() {
+            let envelope = parcel.payload();
             envelope.tally(&mut |category, quantity| {
                 self.unposted.lost(DiscardReason::Ignored, category, quantity);
             });
@@ -82,7 +83,7 @@ impl Inner {
             return Err(Fault::new(Kind::Disabled)
                 .with_message("posted from inside the transport itself, which would never end"));
         }
-        self.outbox.post(envelope)
+        self.outbox.post(parcel)
     }
 
     /// Posts what the batcher gives. A refusal is recorded by the outbox.
@@ -186,12 +187,15 @@ impl Transport {
     /// (TP-3) or because it was empty (EN-6). What becomes of it after that is in the [ledger](Transport::ledger), and
     /// by event id in the [outcomes](Transport::outcomes).
     ///
+    /// It may come as a [`Parcel`]: what you put into its extensions reaches your
+    /// [delivery layers](crate::SentryBuilder::delivery_layer) with every attempt, and ceases to exist with the parcel.
+    ///
     /// # Errors
     /// If it was not accepted: there is no DSN, the transport is closed, the envelope is larger than its lane, or the
     /// queue is full and drops the newest. The loss is recorded already (without a DSN there is nothing to record);
     /// there is nothing left to do.
-    pub fn send(&self, envelope: Envelope) -> Result<Fate, Fault> {
-        self.inner()?.post(envelope)
+    pub fn send(&self, envelope: impl Into<Parcel<Envelope>>) -> Result<Fate, Fault> {
+        self.inner()?.post(envelope.into())
     }
 
     /// Adds a log, serialised as one JSON object, to the next container of logs (TP-4). Never blocks.
@@ -245,6 +249,15 @@ impl Transport {
     pub fn record_lost(&self, reason: DiscardReason, category: &DataCategory, quantity: u64) {
         if let Some(inner) = &self.inner {
             inner.unposted.lost(reason, category, quantity);
+        }
+    }
+
+    /// Records items that a layer of yours drops from an envelope on its way: they were posted with it already. For
+    /// items that never were in an envelope there is [`Transport::record_lost`].
+    pub fn record_dropped(&self, reason: DiscardReason, category: &DataCategory, quantity: u64) {
+        if let Some(inner) = &self.inner {
+            inner.ledger.lost(reason.clone(), category, quantity);
+            inner.unposted.losses.lost(reason, category, quantity);
         }
     }
 
