@@ -1,5 +1,6 @@
 //! The figures that the `metrics` feature publishes.
 #![cfg(feature = "metrics")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
