@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use envoi::core::Parcel;
+use envoi::layers::outbox::Backoff;
 use envoi::{DataCategory, DiscardReason, Envelope, Fate, Item};
 use envoi_testkit::ingest::{IngestServer, Step};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -21,7 +22,8 @@ fn event() -> Envelope {
 #[tokio::test]
 async fn a_queue_need_not_wait_for_the_end_of_a_limit() {
     let server = IngestServer::start().await.unwrap();
-    let limit = (HeaderName::from_static("x-sentry-rate-limits"), HeaderValue::from_static("600::organization"));
+    let limit =
+        (HeaderName::from_static("x-sentry-rate-limits"), HeaderValue::from_static("600::organization"));
     let refusal = Step::reply(StatusCode::TOO_MANY_REQUESTS).header(limit.0, limit.1);
     for hold in [true, false] {
         server.script([refusal.clone().after(Duration::from_millis(50))]);
@@ -50,6 +52,7 @@ async fn a_parcel_takes_the_papers_of_its_caller_along() {
     let sink = Arc::clone(&seen);
     let transport = envoi::sentry(&server.dsn())
         .unwrap()
+        .backoff(Backoff::new(Duration::from_millis(10), Duration::from_millis(10)))
         .delivery_layer(MapRequestLayer::new(move |parcel: Parcel<Envelope>| {
             let number = parcel.meta().extensions.get::<Arc<u32>>().map(|number| **number);
             sink.lock().unwrap().push((number, parcel.meta().attempt));
@@ -61,8 +64,7 @@ async fn a_parcel_takes_the_papers_of_its_caller_along() {
     let mut parcel = Parcel::new(event());
     parcel.meta_mut().extensions.insert(Arc::clone(&papers));
     transport.send(parcel).unwrap();
-    server.wait_until(|summary| summary.requests == 1, PATIENCE).await.unwrap();
-    assert!(transport.flush(PATIENCE).await.is_complete(), "a flush does not wait for a back-off");
+    assert!(transport.flush(PATIENCE).await.is_complete());
     assert_eq!(*seen.lock().unwrap(), [(Some(7), 0), (Some(7), 1)]);
     assert_eq!(Arc::strong_count(&papers), 1);
 }

@@ -41,12 +41,16 @@ impl<P: Itemized> Outbox<P> {
     /// The answer is [`Fate::Queued`], [`Fate::Stored`], or [`Fate::Spent`] if nothing of the payload was left to deliver
     /// because of known limits (TP-3). Most callers need not look at it.
     ///
+    /// It may come as a [`Parcel`], whose extensions then reach the layers below with every attempt, unless a durable
+    /// store read it back.
+    ///
     /// # Errors
     /// If the payload was not accepted: the queue is full and drops the newest, the payload is larger than its lane,
     /// or the outbox is closed. It is recorded as lost already; there is nothing left to do.
-    pub fn post(&self, payload: P) -> Result<Fate, Fault> {
-        self.shared.books().posted(&payload);
-        self.shared.admit(Parcel::new(payload)).map(|receipt| receipt.fate()).map_err(|failure| {
+    pub fn post(&self, payload: impl Into<Parcel<P>>) -> Result<Fate, Fault> {
+        let parcel = payload.into();
+        self.shared.books().posted(parcel.payload());
+        self.shared.admit(parcel).map(|receipt| receipt.fate()).map_err(|failure| {
             let (fault, parcel) = failure.into_parts();
             let loss = fault.loss();
             self.shared.core.announcer.announce(|| Outcome {
