@@ -14,23 +14,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use envoi::core::{Deliver, Failure, Fate, Itemized, Parcel, Receipt};
-use envoi::{DataCategory, DiscardReason, Envelope, Item, LossSink, Transport};
+use envoi::sentry::Books;
+use envoi::{DataCategory, DiscardReason, Envelope, Item, LossSink};
 use envoi_testkit::ingest::IngestServer;
 use tower::{Layer, Service};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
-
-/// Where the layer writes its losses down: the transport that it is part of, once that is built.
-#[derive(Clone, Default)]
-struct Books(std::sync::Arc<std::sync::OnceLock<Transport>>);
-
-impl LossSink<DataCategory> for Books {
-    fn lost(&self, reason: DiscardReason, category: &DataCategory, quantity: u64) {
-        if let Some(transport) = self.0.get() {
-            transport.record_dropped(reason, category, quantity);
-        }
-    }
-}
 
 /// Asks `keep` for every envelope; what it refuses is dropped and recorded as `before_send`.
 #[derive(Clone)]
@@ -81,7 +70,6 @@ where
 
 fn main() -> Result<(), Error> {
     let server = IngestServer::spawn_thread()?;
-    let books = Books::default();
     let keep = |envelope: &mut Envelope, books: &Books| {
         envelope.retain(|item| {
             let is_secret = item.filename().is_some_and(|name| name == "passwords.txt");
@@ -93,10 +81,9 @@ fn main() -> Result<(), Error> {
         });
         !envelope.items().iter().any(|item| item.payload().windows(8).any(|word| word == b"/healthz"))
     };
-    let transport = envoi::sentry(&server.server().dsn())?
-        .delivery_layer(BeforeSendLayer { keep, books: books.clone() })
-        .build()?;
-    let _ = books.0.set(transport.clone());
+    let builder = envoi::sentry(&server.server().dsn())?;
+    let books = builder.books();
+    let transport = builder.delivery_layer(BeforeSendLayer { keep, books }).build()?;
 
     let mut envelope = Envelope::new().with_item(Item::event(r#"{"message":"a real problem"}"#))?;
     envelope.push(Item::attachment("passwords.txt", "hunter2"))?;

@@ -23,7 +23,7 @@ use tower::ServiceBuilder;
 use tower::layer::util::{Identity, Stack};
 use tower_layer::Layer;
 
-use super::{BuildError, Losses, SentryDelivery, SentryExchange};
+use super::{Books, BuildError, Losses, SentryDelivery, SentryExchange};
 use crate::ExtraHeadersLayer;
 use crate::transport::{Parts, Transport, TransportDriver};
 
@@ -41,6 +41,7 @@ const CLIENT: &str = concat!("envoi/", env!("CARGO_PKG_VERSION"));
 pub struct SentryBuilder<D = Identity, H = Identity, C = TcpConnector> {
     dsn: Option<Dsn>,
     settings: Settings,
+    books: Books,
     delivery: D,
     exchange: H,
     connector: C,
@@ -112,6 +113,7 @@ impl SentryBuilder {
         Self {
             dsn,
             settings: Settings::default(),
+            books: (Ledger::new(), Losses::default()),
             delivery: Identity::new(),
             exchange: Identity::new(),
             connector: TcpConnector::new(),
@@ -281,6 +283,21 @@ impl<D, H, C> SentryBuilder<D, H, C> {
         self
     }
 
+    /// Where a layer of yours writes down what it drops, so that the books balance and the server is told.
+    ///
+    /// ```
+    /// use envoi::{DataCategory, DiscardReason, LossSink};
+    /// let builder = envoi::sentry("http://public@127.0.0.1:9/1")?;
+    /// let books = builder.books();
+    /// // … in the layer, with an envelope that carries a replay:
+    /// books.lost(DiscardReason::BeforeSend, &DataCategory::Replay, 1);
+    /// # Ok::<(), envoi::DsnError>(())
+    /// ```
+    #[must_use]
+    pub fn books(&self) -> Books {
+        self.books.clone()
+    }
+
     /// Adds a layer of yours at the delivery level, between the queue and the filter: sampling, scrubbing, a second
     /// destination. It sees every [`Parcel`](envoi_core::Parcel) once per attempt; the first that is added is the
     /// outermost.
@@ -300,21 +317,21 @@ impl<D, H, C> SentryBuilder<D, H, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn delivery_layer<L>(self, layer: L) -> SentryBuilder<Stack<L, D>, H, C> {
-        let Self { dsn, settings, delivery, exchange, connector } = self;
-        SentryBuilder { dsn, settings, delivery: Stack::new(layer, delivery), exchange, connector }
+        let Self { dsn, settings, books, delivery, exchange, connector } = self;
+        SentryBuilder { dsn, settings, books, delivery: Stack::new(layer, delivery), exchange, connector }
     }
 
     /// Adds a layer of yours at the exchange level, between the attempt timeout and the credentials: tower-http's, or
     /// any other that wraps a `Service<http::Request<Segments>>`. The first that is added is the outermost.
     pub fn http_layer<L>(self, layer: L) -> SentryBuilder<D, Stack<L, H>, C> {
-        let Self { dsn, settings, delivery, exchange, connector } = self;
-        SentryBuilder { dsn, settings, delivery, exchange: Stack::new(layer, exchange), connector }
+        let Self { dsn, settings, books, delivery, exchange, connector } = self;
+        SentryBuilder { dsn, settings, books, delivery, exchange: Stack::new(layer, exchange), connector }
     }
 
     /// Replaces the connector: the place for TLS, proxies and Unix sockets.
     pub fn connector<E>(self, connector: E) -> SentryBuilder<D, H, E> {
-        let Self { dsn, settings, delivery, exchange, .. } = self;
-        SentryBuilder { dsn, settings, delivery, exchange, connector }
+        let Self { dsn, settings, books, delivery, exchange, .. } = self;
+        SentryBuilder { dsn, settings, books, delivery, exchange, connector }
     }
 }
 
@@ -360,14 +377,14 @@ where
     /// # Errors
     /// If the DSN asks for TLS and the connector has none.
     pub fn build_driver(self) -> Result<Built<D::Service>, BuildError> {
-        let Self { dsn, settings, delivery, exchange, connector } = self;
+        let Self { dsn, settings, books, delivery, exchange, connector } = self;
         let Some(dsn) = dsn else { return Ok((Transport::disabled(), None)) };
         if dsn.scheme() == Scheme::Https && (&connector as &dyn Any).is::<TcpConnector>() {
             return Err(BuildError::TlsUnavailable(dsn.envelope_url().clone()));
         }
 
         let clock = settings.clock;
-        let ledger = Ledger::new();
+        let (ledger, losses) = books;
         let limits = RateLimits::new(settings.limit_options);
         if let Some(saved) = &settings.saved_limits {
             limits.restore(saved, clock.now(), clock.wall());
@@ -377,7 +394,7 @@ where
         } else {
             ClientReports::disabled()
         };
-        let losses = Losses { reports: reports.clone() };
+        losses.report_to(reports.clone());
         let halt = CancellationToken::new();
 
         let mut headers = settings.headers;

@@ -71,7 +71,7 @@ mod stack;
 
 pub use builder::SentryBuilder;
 pub use error::BuildError;
-pub use stack::{Losses, SentryDelivery, SentryExchange};
+pub use stack::{Books, Losses, SentryDelivery, SentryExchange};
 
 use envoi_envelope::{Dsn, DsnError};
 

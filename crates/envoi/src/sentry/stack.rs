@@ -1,3 +1,5 @@
+use std::sync::{Arc, OnceLock};
+
 use envoi_core::{DiscardReason, Ledger, LossSink};
 use envoi_envelope::{ClientReports, DataCategory, EnvelopeCodec, RateLimits};
 use envoi_http::client::TcpConnector;
@@ -13,23 +15,34 @@ use crate::ExtraHeaders;
 pub type SentryExchange<C = TcpConnector> = Auth<ExtraHeaders<Compress<HttpClient<C>>>, HeaderAuth>;
 
 /// What stands below a delivery layer of yours in the preset, over the exchange `X`.
-pub type SentryDelivery<X> = Filter<
-    Report<Encode<Timeout<X>, EnvelopeCodec>, ClientReports>,
-    RateLimits,
-    (Ledger<DataCategory>, Losses),
->;
+pub type SentryDelivery<X> =
+    Filter<Report<Encode<Timeout<X>, EnvelopeCodec>, ClientReports>, RateLimits, Books>;
+
+/// Where a layer of yours writes down what it drops: the ledger and the client reports of the transport, as one
+/// [`LossSink`]. From [`SentryBuilder::books`](crate::SentryBuilder::books).
+pub type Books = (Ledger<DataCategory>, Losses);
 
 /// Where the preset writes losses down besides the ledger: in the client reports, and as an event of `tracing`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Losses {
-    pub(crate) reports: ClientReports,
+    // There are none until the transport is built, which settles whether and by which clock there are any.
+    reports: Arc<OnceLock<ClientReports>>,
+}
+
+impl Losses {
+    pub(super) fn report_to(&self, reports: ClientReports) {
+        // A builder builds once.
+        let _ = self.reports.set(reports);
+    }
 }
 
 impl LossSink<DataCategory> for Losses {
     fn lost(&self, reason: DiscardReason, category: &DataCategory, quantity: u64) {
         #[cfg(feature = "tracing")]
         crate::guard::emit(|| tracing::debug!(target: "envoi", %reason, %category, quantity, "lost"));
-        self.reports.lost(reason, category, quantity);
+        if let Some(reports) = self.reports.get() {
+            reports.lost(reason, category, quantity);
+        }
     }
 
     fn refused(&self, status: StatusCode, category: &DataCategory, quantity: u64) {
@@ -37,10 +50,14 @@ impl LossSink<DataCategory> for Losses {
         crate::guard::emit(|| {
             tracing::debug!(target: "envoi", status = status.as_u16(), %category, quantity, "refused by the server");
         });
-        self.reports.refused(status, category, quantity);
+        if let Some(reports) = self.reports.get() {
+            reports.refused(status, category, quantity);
+        }
     }
 
     fn restore(&self, reason: DiscardReason, category: &DataCategory, quantity: u64) {
-        self.reports.restore(reason, category, quantity);
+        if let Some(reports) = self.reports.get() {
+            reports.restore(reason, category, quantity);
+        }
     }
 }

@@ -239,7 +239,8 @@ impl Transport {
     }
 
     /// Records items that the application drops before they become an envelope: sampled out, dropped by a hook. They
-    /// appear in the ledger and in the client reports (CR-1).
+    /// appear in the ledger and in the client reports (CR-1). A layer in the stack uses
+    /// [`SentryBuilder::books`](crate::SentryBuilder::books) instead: its items were posted.
     ///
     /// ```
     /// use envoi::{DataCategory, DiscardReason};
@@ -249,15 +250,6 @@ impl Transport {
     pub fn record_lost(&self, reason: DiscardReason, category: &DataCategory, quantity: u64) {
         if let Some(inner) = &self.inner {
             inner.unposted.lost(reason, category, quantity);
-        }
-    }
-
-    /// Records items that a layer of yours drops from an envelope on its way: they were posted with it already. For
-    /// items that never were in an envelope there is [`Transport::record_lost`].
-    pub fn record_dropped(&self, reason: DiscardReason, category: &DataCategory, quantity: u64) {
-        if let Some(inner) = &self.inner {
-            inner.ledger.lost(reason.clone(), category, quantity);
-            inner.unposted.losses.lost(reason, category, quantity);
         }
     }
 
