@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -368,14 +367,12 @@ async fn user_layers_fit_into_the_slots() {
     use tower::util::MapRequestLayer;
 
     let server = IngestServer::start().await.unwrap();
-    let reports = envoi::envelope::ClientReports::new();
-    let sink = Arc::new(reports);
-    let recorded = Arc::clone(&sink);
-    let transport = envoi::sentry(&server.dsn())
-        .unwrap()
+    let builder = envoi::sentry(&server.dsn()).unwrap();
+    let books = builder.books();
+    let transport = builder
         .delivery_layer(MapRequestLayer::new(move |mut parcel: Parcel<Envelope>| {
             parcel.payload_mut().retain(|item| item.item_type().as_str() != "attachment");
-            recorded.lost(DiscardReason::BeforeSend, &DataCategory::Attachment, 3);
+            books.lost(DiscardReason::BeforeSend, &DataCategory::Attachment, 3);
             parcel
         }))
         .http_layer(MapRequestLayer::new(|mut request: http::Request<envoi::core::Segments>| {
@@ -393,5 +390,6 @@ async fn user_layers_fit_into_the_slots() {
     assert!(transport.flush(PATIENCE).await.is_complete());
     assert_eq!(server.envelopes()[0].items().len(), 1);
     assert_eq!(server.requests()[0].head.headers["x-layer"], "mine");
-    assert!(sink.has_pending());
+    transport.flush(PATIENCE).await;
+    assert_books(&transport, &server);
 }
