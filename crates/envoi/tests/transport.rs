@@ -388,7 +388,13 @@ async fn user_layers_fit_into_the_slots() {
     assert_eq!(tally, 4, "one error and three bytes");
     transport.send(envelope).unwrap();
     assert!(transport.flush(PATIENCE).await.is_complete());
-    assert_eq!(server.envelopes()[0].items().len(), 1);
+    let envelope = &server.envelopes()[0];
+    let types: Vec<_> = envelope.items().iter().map(|item| item.item_type().as_str()).collect();
+    assert_eq!(
+        types,
+        ["event", "client_report"],
+        "the loss is reported by the envelope that it was taken from"
+    );
     assert_eq!(server.requests()[0].head.headers["x-layer"], "mine");
     transport.flush(PATIENCE).await;
     assert_books(&transport, &server);
