@@ -26,30 +26,36 @@ pub struct Limit {
 /// ```
 #[must_use]
 pub fn rate_limits<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Vec<Limit> {
-    let mut longest = Longest::default();
+    let mut longest = Vec::new();
     for member in lines.into_iter().flat_map(|line| line.split(|&byte| byte == b',')) {
         read_member(member, &mut longest);
     }
-    longest.into_list()
+    longest.sort_unstable_by(|one, other| one.category.cmp(&other.category));
+    longest
 }
 
-fn read_member(member: &[u8], longest: &mut Longest) {
+/// Enters a limit, or lengthens the one that is there. There are never more than there are categories.
+fn hold(longest: &mut Vec<Limit>, category: Option<DataCategory>, duration: Duration) {
+    match longest.iter_mut().find(|limit| limit.category == category) {
+        Some(limit) => limit.duration = limit.duration.max(duration),
+        None => longest.push(Limit { category, duration }),
+    }
+}
+
+fn read_member(member: &[u8], longest: &mut Vec<Limit>) {
     let mut fields = member.split(|&byte| byte == b':');
-    let Some(duration) = fields.next().and_then(delay) else { return };
+    let Some(duration) = fields.next().and_then(delay).filter(|duration| !duration.is_zero()) else { return };
     let mut categories = names(fields.next().unwrap_or_default()).peekable();
     if categories.peek().is_none() {
-        longest.everything = longest.everything.max(duration);
-        return;
+        return hold(longest, None, duration);
     }
     // Scope and reason are the server's business.
     let mut namespaces = names(fields.nth(2).unwrap_or_default()).peekable();
     let metrics = namespaces.peek().is_none() || namespaces.any(|name| name == b"custom");
     for category in categories.filter_map(known) {
         // Namespaces say nothing about the other categories of the same member (decision 5).
-        if (category != DataCategory::MetricBucket || metrics)
-            && let Some(own) = category.index().and_then(|index| longest.own.get_mut(index))
-        {
-            *own = (*own).max(duration);
+        if category != DataCategory::MetricBucket || metrics {
+            hold(longest, Some(category), duration);
         }
     }
 }
@@ -62,27 +68,4 @@ fn names(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Without allocating: unknown names are of no use here (RL-4).
 fn known(name: &[u8]) -> Option<DataCategory> {
     DataCategory::known(std::str::from_utf8(name).ok()?).filter(DataCategory::is_limitable)
-}
-
-/// The longest duration seen for everything and per category; nought is none.
-struct Longest {
-    everything: Duration,
-    own: [Duration; DataCategory::KNOWN.len()],
-}
-
-impl Default for Longest {
-    fn default() -> Self {
-        Self { everything: Duration::ZERO, own: [Duration::ZERO; DataCategory::KNOWN.len()] }
-    }
-}
-
-impl Longest {
-    fn into_list(self) -> Vec<Limit> {
-        let own = DataCategory::KNOWN.into_iter().map(Some).zip(self.own);
-        std::iter::once((None, self.everything))
-            .chain(own)
-            .filter(|(_, duration)| !duration.is_zero())
-            .map(|(category, duration)| Limit { category, duration })
-            .collect()
-    }
 }
