@@ -37,7 +37,7 @@ pub struct FrameHead {
 /// The check sum of a payload made of `pieces`.
 #[must_use]
 pub fn payload_crc<'a>(salt: u32, pieces: impl IntoIterator<Item = &'a [u8]>) -> u32 {
-    pieces.into_iter().fold(salt, |sum, piece| crc(sum, piece))
+    pieces.into_iter().fold(salt, crc)
 }
 
 /// Bytes that a frame takes on disk, padding included.

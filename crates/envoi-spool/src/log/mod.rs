@@ -14,19 +14,38 @@
 //!
 //! The lock on the directory is the caller's business (OC-10).
 
+mod acks;
+mod append;
+mod evict;
+mod names;
+mod open;
+mod plan;
+mod quarantine;
+mod read;
+mod scan;
+mod settle;
 mod types;
+mod window;
 
+pub use open::find_identity;
 pub use types::{
     AppendError, AppendErrorKind, IndexEntry, LogConfig, LogStats, LossFound, LossReason, MAX_SEGMENT,
     NewRecord, OpenError, ReadError, Record, Recovery, SegmentInfo, Seq, SpoolId,
 };
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::format::AckKind;
 use crate::fs::Fs;
+
+use acks::AckLog;
+use append::Active;
+use plan::Slot;
+use quarantine::Quarantine;
+use settle::Timers;
 
 /// An open lane.
 #[derive(Debug)]
@@ -35,6 +54,41 @@ pub struct Log<F: Fs> {
     dir: PathBuf,
     id: SpoolId,
     cfg: LogConfig,
+    /// Every record that is not settled, and where it is.
+    index: BTreeMap<u64, Slot>,
+    /// By id. The last is the newest: it carries the next number and stays even when it is drained.
+    segments: BTreeMap<u64, Segment<F::File>>,
+    /// None until the first append: a recovered segment is never appended to.
+    active: Option<Active<F::File>>,
+    /// The segment that was read last.
+    reader: Option<(u64, F::File)>,
+    next_seq: u64,
+    next_id: u64,
+    /// Ack logs of deleted segments: they go when the directory was synced.
+    graves: BTreeSet<u64>,
+    /// The directory has changed since it was synced.
+    unlinked: bool,
+    /// Of a sync that nobody has been told of.
+    sync_error: Option<io::Error>,
+    unsynced: usize,
+    /// Ack entries that are not written.
+    waiting: usize,
+    io_errors: u64,
+    quarantine: Quarantine,
+    timers: Timers,
+}
+
+/// What is known of a segment.
+#[derive(Debug)]
+struct Segment<H> {
+    len: u64,
+    /// Records that are not settled.
+    live: u64,
+    /// It is settled but could not be deleted.
+    doomed: bool,
+    /// Not all of it could be read, so it is not deleted in this run.
+    pinned: bool,
+    acks: AckLog<H>,
 }
 
 impl<F: Fs> Log<F> {
@@ -53,8 +107,7 @@ impl<F: Fs> Log<F> {
         cfg: LogConfig,
         wall_ms: u64,
     ) -> Result<(Self, Recovery), OpenError> {
-        let _ = wall_ms;
-        Ok((Self { fs, dir, id, cfg }, Recovery::default()))
+        Self::open_lane(fs, dir, id, cfg, wall_ms)
     }
 
     /// Appends records in order with one vectored write per segment. Survives a crash of the process as soon as it
@@ -63,8 +116,7 @@ impl<F: Fs> Log<F> {
     /// # Errors
     /// [`AppendError`] says which records are in the log all the same, and why the rest is not. The log stays usable.
     pub fn append(&mut self, batch: &[NewRecord<'_>]) -> Result<Vec<Seq>, AppendError> {
-        let _ = batch;
-        Ok(Vec::new())
+        self.append_all(batch)
     }
 
     /// Makes every record that was appended since the last call outlive a power cut. Does nothing if there is none.
@@ -74,7 +126,7 @@ impl<F: Fs> Log<F> {
     /// successful call may or may not outlive a power cut, and no later call will tell; a later success speaks only of
     /// records appended after the error.
     pub fn sync(&mut self) -> io::Result<()> {
-        Ok(())
+        self.sync_records()
     }
 
     /// Reads a record and checks it.
@@ -83,8 +135,7 @@ impl<F: Fs> Log<F> {
     /// See [`ReadError`]. A damaged record is settled by this call and never found again; one behind an I/O error
     /// stays.
     pub fn read(&mut self, seq: Seq, wall_ms: u64) -> Result<Record, ReadError> {
-        let _ = wall_ms;
-        Err(ReadError::Unknown(seq))
+        self.read_checked(seq, wall_ms)
     }
 
     /// Settles a record, or notes a failed attempt ([`AckKind::Attempt`]). In memory at once, see [`Log::tick`].
@@ -92,8 +143,7 @@ impl<F: Fs> Log<F> {
     ///
     /// Answers `false` if there is no such record.
     pub fn ack(&mut self, seq: Seq, kind: AckKind, wall_ms: u64) -> bool {
-        let _ = (seq, kind, wall_ms);
-        false
+        self.settle(seq, kind, wall_ms)
     }
 
     /// Does what is due: writes and syncs ack entries, gives a drained segment back, deletes again what could not be
@@ -102,8 +152,7 @@ impl<F: Fs> Log<F> {
     /// # Errors
     /// The first of the file system. The work is kept and tried at a later tick.
     pub fn tick(&mut self, now: Instant, wall_ms: u64) -> io::Result<Option<Instant>> {
-        let _ = (now, wall_ms);
-        Ok(None)
+        self.do_tick(now, wall_ms)
     }
 
     /// Writes all ack entries now and, with `sync`, makes them (and the deletion of segments) outlive a power cut.
@@ -111,28 +160,40 @@ impl<F: Fs> Log<F> {
     /// # Errors
     /// The first of the file system; what could not be written is kept.
     pub fn flush_acks(&mut self, sync: bool) -> io::Result<()> {
-        let _ = sync;
-        Ok(())
+        self.write_acks(sync)
     }
 
     /// The oldest records that have to go, so that at least `count` records are gone and at least `bytes` are free on
     /// the disk (which takes whole segments). Records for which `keep` answers `true` (leased ones) are passed over.
     /// Decides only; settle them as [`AckKind::Evicted`] after counting them (OC-2, decision 19).
-    pub fn to_evict(&self, count: usize, bytes: u64, keep: impl FnMut(Seq) -> bool) -> Vec<Seq> {
-        let _ = (count, bytes, keep);
-        Vec::new()
+    pub fn to_evict(&self, count: usize, bytes: u64, mut keep: impl FnMut(Seq) -> bool) -> Vec<Seq> {
+        let records = self.index.iter().map(|(seq, slot)| evict::Candidate {
+            seq: Seq(*seq),
+            segment: slot.segment,
+            kept: keep(Seq(*seq)),
+        });
+        evict::choose(records, count, bytes, |id| self.segments.get(&id).map_or(0, Segment::bytes))
+    }
+
+    /// Gives the newest segment back to the disk if all its records are settled. [`Log::tick`] does so by itself when
+    /// the lane is idle; this is for when space is needed now. Answers whether there was anything to give.
+    ///
+    /// # Errors
+    /// If the empty segment that takes its place cannot be made; it takes a few hundred bytes.
+    pub fn compact(&mut self, wall_ms: u64) -> io::Result<bool> {
+        if self.is_drained() { self.roll(wall_ms).map(|()| true) } else { Ok(false) }
     }
 
     /// Bytes on disk: segments, ack logs, quarantine.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {
-        0
+        self.segments.values().map(Segment::bytes).sum::<u64>() + self.quarantine.bytes()
     }
 
     /// Records that are not settled.
     #[must_use]
     pub fn len(&self) -> usize {
-        0
+        self.index.len()
     }
 
     /// Whether all records are settled.
@@ -144,26 +205,41 @@ impl<F: Fs> Log<F> {
     /// The oldest record.
     #[must_use]
     pub fn oldest(&self) -> Option<Seq> {
-        None
+        self.index.keys().next().copied().map(Seq)
     }
 
     /// Whether there is such a record, and how often its delivery has failed.
     #[must_use]
     pub fn attempts(&self, seq: Seq) -> Option<u32> {
-        let _ = seq;
-        None
+        self.index.get(&seq.0).map(|slot| slot.attempts)
     }
 
     /// The segments, oldest first.
     #[must_use]
     pub fn segments(&self) -> Vec<SegmentInfo> {
-        Vec::new()
+        let active = self.active.as_ref().map(|active| active.id);
+        let info = |(id, segment): (&u64, &Segment<F::File>)| SegmentInfo {
+            id: *id,
+            bytes: segment.bytes(),
+            live: segment.live,
+            active: Some(*id) == active,
+        };
+        self.segments.iter().map(info).collect()
     }
 
     /// The lane in numbers.
     #[must_use]
     pub fn stats(&self) -> LogStats {
-        LogStats::default()
+        LogStats {
+            records: self.len(),
+            disk_bytes: self.disk_bytes(),
+            quarantine_bytes: self.quarantine.bytes(),
+            segments: self.segments.len(),
+            next_seq: self.next_seq,
+            unsynced: self.unsynced,
+            pending_acks: self.waiting,
+            io_errors: self.io_errors,
+        }
     }
 
     /// The directory.
@@ -181,5 +257,11 @@ impl<F: Fs> Log<F> {
         let synced = self.sync();
         self.flush_acks(true)?;
         synced
+    }
+}
+
+impl<H> Segment<H> {
+    const fn bytes(&self) -> u64 {
+        self.len + self.acks.len
     }
 }

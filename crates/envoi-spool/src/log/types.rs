@@ -237,7 +237,7 @@ pub enum AppendErrorKind {
     ),
     /// The device or the quota is full (OC-11). Nothing is poisoned: try again when space may be back.
     Full(io::Error),
-    /// The device failed (OC-11). Try again later; the log goes on in a new segment.
+    /// The device failed (OC-11). Try again later; the log then goes on in a new segment.
     Io(io::Error),
     /// All numbers are used up. Open a new directory.
     Exhausted,
