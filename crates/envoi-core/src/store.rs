@@ -96,6 +96,59 @@ pub trait Store<P: Itemized>: Send + Sync + 'static {
     fn close(&self, now: Instant) -> usize;
 }
 
+/// A store that others look at while a queue works with it.
+impl<P: Itemized, S: Store<P> + ?Sized> Store<P> for Arc<S> {
+    fn connect(&self, host: Arc<dyn StoreHost<P::Category>>) {
+        (**self).connect(host);
+    }
+
+    fn append(&self, parcel: Parcel<P>, tag: u64, now: Instant) -> Result<Fate, Failure<P>> {
+        (**self).append(parcel, tag, now)
+    }
+
+    fn append_durable(
+        &self,
+        parcel: Parcel<P>,
+        tag: u64,
+        now: Instant,
+        confirm: Confirm,
+    ) -> Result<Fate, Failure<P>> {
+        (**self).append_durable(parcel, tag, now, confirm)
+    }
+
+    fn lease(&self, lane: Lane, now: Instant, limited: Option<IsLimited<'_, P::Category>>) -> Next<P> {
+        (**self).lease(lane, now, limited)
+    }
+
+    fn settle(&self, lease: LeaseId, outcome: Settle<P>, now: Instant) {
+        (**self).settle(lease, outcome, now);
+    }
+
+    fn hurry(&self) {
+        (**self).hurry();
+    }
+
+    fn pace(&self, until: Instant) {
+        (**self).pace(until);
+    }
+
+    fn is_durable(&self, lease: LeaseId) -> bool {
+        (**self).is_durable(lease)
+    }
+
+    fn depth(&self, lane: Lane) -> Depth {
+        (**self).depth(lane)
+    }
+
+    fn held(&self, visit: &mut dyn FnMut(&P::Category, u64)) {
+        (**self).held(visit);
+    }
+
+    fn close(&self, now: Instant) -> usize {
+        (**self).close(now)
+    }
+}
+
 /// What a store tells its queue. Calls come from any thread and must not call back into the store.
 pub trait StoreHost<C>: LossSink<C> {
     /// There may be something to lease that was not there before.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | that a layer keeps tower's contract and ours | [`contract`] |
 //! | what a layer does with what is below it | [`mock`], [`probe`], [`Goods`], [`Drops`] |
+//! | that a store keeps its contract | [`store`] |
 //! | deadlines | [`ManualClock`], or [`TokioClock`] with tokio's time paused |
 //! | a whole client against a server that misbehaves | `ingest` (a feature, on by default) |
 //! | anything with real data | [`corpus`] |
@@ -37,6 +38,7 @@ mod goods;
 pub mod ingest;
 pub mod mock;
 pub mod probe;
+pub mod store;
 
 pub use clock::{ManualClock, TokioClock};
 pub use drops::{DropToken, Drops};

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod chaos;
 mod closing;
 mod failures;
 mod flushing;
@@ -16,7 +17,6 @@ mod order;
 mod panics;
 mod queues;
 mod reports;
-mod store_contract;
 mod support;
 mod threads;
 mod watching;

@@ -7,11 +7,11 @@ use envoi_core::{
     DiscardReason, Fate, Kind, Lane, LeaseId, Meta, Next, Origin, Parcel, Payload, Settle, Store,
 };
 use envoi_layers::outbox::{Capacity, MemoryStore, Overflow};
+use envoi_testkit::store::{self as contract, Host};
 use envoi_testkit::{Goods, GoodsCategory};
 use proptest::prelude::*;
 
-use crate::store_contract as contract;
-use crate::support::{Host, error, log, now};
+use crate::support::{error, log, now};
 
 fn store() -> MemoryStore<Goods> {
     MemoryStore::new()
@@ -88,7 +88,7 @@ fn a_flood_evicts_the_oldest_of_its_own_lane() {
     }
     assert_eq!(host.gone(), [1, 2, 3, 11, 12]);
     assert_eq!(store.depth(Lane::Critical).parcels, 1);
-    let lost = host.lost.lock().unwrap().clone();
+    let lost = host.lost();
     assert!(lost.iter().all(|(reason, category, quantity)| {
         (reason, &**category, *quantity) == (&DiscardReason::QueueOverflow, "low", 1)
     }));
@@ -140,7 +140,7 @@ fn an_evicted_report_puts_its_losses_back() {
     let (store, host) = Host::connected(store().capacity(Capacity::new(1, 1000)));
     append(&store, Goods::nothing().carrying(DiscardReason::SampleRate, "error", 4), 1).unwrap();
     append(&store, Goods::new("span"), 2).unwrap();
-    assert_eq!(*host.restored.lock().unwrap(), [(DiscardReason::SampleRate, "error".into(), 4)]);
+    assert_eq!(host.restored(), [(DiscardReason::SampleRate, "error".into(), 4)]);
     assert_eq!(host.lost_total(), 0, "a report is never itself reported");
 }
 
@@ -150,7 +150,7 @@ fn an_early_entry_is_found() {
     let early = store();
     append(&early, log("early"), 0).unwrap();
     let (_store, host) = Host::connected(early);
-    assert_eq!(*host.found.lock().unwrap(), [("low".into(), 1)]);
+    assert_eq!(host.found(), [("low".into(), 1)]);
 }
 
 #[derive(Clone, Debug)]

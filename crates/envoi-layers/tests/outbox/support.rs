@@ -4,13 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use envoi_core::{
-    Clock, Deliver, DiscardReason, Itemized, Lane, Limits, LossSink, Reply, Reporter, Store, StoreHost,
-};
+use envoi_core::{Clock, Deliver, DiscardReason, Itemized, Lane, Limits, LossSink, Reply, Reporter, Store};
 use envoi_layers::TokioClock;
 use envoi_layers::outbox::{MemoryStore, Outbox, OutboxConfig, outbox};
 use envoi_testkit::mock::{MockDeliver, Outcome};
@@ -232,60 +229,4 @@ impl Reporter<Goods> for Reports {
             report
         })
     }
-}
-
-/// Who a store works for, in tests of stores.
-#[derive(Debug, Default)]
-pub(crate) struct Host {
-    pub(crate) lost: Mutex<Vec<(DiscardReason, GoodsCategory, u64)>>,
-    pub(crate) restored: Mutex<Vec<(DiscardReason, GoodsCategory, u64)>>,
-    pub(crate) gone: Mutex<Vec<u64>>,
-    pub(crate) found: Mutex<Vec<(GoodsCategory, u64)>>,
-    pub(crate) wakes: AtomicUsize,
-}
-
-impl Host {
-    pub(crate) fn connected<S: Store<Goods>>(store: S) -> (S, Arc<Self>) {
-        let host = Arc::new(Self::default());
-        store.connect(Arc::<Self>::clone(&host));
-        (store, host)
-    }
-
-    pub(crate) fn gone(&self) -> Vec<u64> {
-        self.gone.lock().unwrap().clone()
-    }
-
-    pub(crate) fn lost_total(&self) -> u64 {
-        self.lost.lock().unwrap().iter().map(|(_, _, quantity)| quantity).sum()
-    }
-}
-
-impl LossSink<GoodsCategory> for Host {
-    fn lost(&self, reason: DiscardReason, category: &GoodsCategory, quantity: u64) {
-        self.lost.lock().unwrap().push((reason, category.clone(), quantity));
-    }
-
-    fn restore(&self, reason: DiscardReason, category: &GoodsCategory, quantity: u64) {
-        self.restored.lock().unwrap().push((reason, category.clone(), quantity));
-    }
-}
-
-impl StoreHost<GoodsCategory> for Host {
-    fn wake(&self) {
-        self.wakes.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn gone(&self, tag: u64) {
-        self.gone.lock().unwrap().push(tag);
-    }
-
-    fn found(&self, category: &GoodsCategory, quantity: u64) {
-        self.found.lock().unwrap().push((category.clone(), quantity));
-    }
-}
-
-pub(crate) fn tally(goods: &Goods) -> u64 {
-    let mut sum = 0;
-    goods.tally(&mut |_, quantity| sum += quantity);
-    sum
 }
