@@ -126,8 +126,7 @@ pub(crate) struct Plan {
 impl From<Plan> for Step {
     fn from(plan: Plan) -> Self {
         let mut step = match plan.answer {
-            None if plan.rate.is_none() && plan.retry_after.is_none() => Self::judge(),
-            None => Self::reply(StatusCode::OK).body("{}"),
+            None => Self::judge(),
             Some(Answer::Status(status)) if status.is_success() => Self::reply(status),
             Some(Answer::Status(status)) => Self::reply(status).body(r#"{"detail":"asked for by --fail"}"#),
             Some(Answer::Half) => Self::reply(StatusCode::OK).cut_in_head(),

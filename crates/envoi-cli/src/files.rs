@@ -5,7 +5,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use envoi_testkit::corpus::Sample;
 
 use crate::error::CliError;
 use crate::text;
@@ -25,8 +24,6 @@ pub(crate) enum Source {
     File(PathBuf),
     /// A directory that could not be listed, and why.
     Unlisted(PathBuf, String),
-    /// A real envelope that is built in.
-    Sample(&'static Sample),
 }
 
 impl Source {
@@ -35,7 +32,6 @@ impl Source {
         match self {
             Self::Stdin => "-".to_owned(),
             Self::File(path) | Self::Unlisted(path, _) => path.display().to_string(),
-            Self::Sample(sample) => sample.name.to_owned(),
         }
     }
 
@@ -49,7 +45,6 @@ impl Source {
                 if size > most { Err(too_large(size, most)) } else { bounded(file, size, most) }
             }
             Self::Unlisted(_, cause) => Err(cause.clone()),
-            Self::Sample(sample) => Ok(Bytes::from_static(sample.bytes)),
         }
     }
 }

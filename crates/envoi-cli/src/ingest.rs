@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use envoi_envelope::{Envelope, rfc3339};
+use envoi::envelope::{Envelope, rfc3339};
 use envoi_testkit::ingest::{IngestServer, Record, Summary};
 use http::StatusCode;
 use serde_json::{Value, json};

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use envoi_core::{Itemized, Payload};
-use envoi_envelope::{Dsn, Envelope};
+use envoi::core::{Itemized, Payload};
+use envoi::envelope::{Dsn, Envelope};
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;

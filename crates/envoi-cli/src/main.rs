@@ -2,17 +2,18 @@
 //!
 //! | command | what it does |
 //! |---|---|
-//! | `envoi demo` | shows a delivery, with faults, in a few seconds |
-//! | `envoi send` | delivers envelope files through a stack of tower layers |
+//! | `envoi demo` | puts a transport under stress for a few seconds, and shows its books |
+//! | `envoi send` | delivers envelope files, and says what became of each |
 //! | `envoi ingest` | takes envelopes like Sentry would, with faults on demand |
 //! | `envoi inspect` | shows what is in an envelope or a DSN, or where it is malformed |
 //!
 //! Results go to standard output, remarks to standard error. Exit codes: 0 everything was done, 1 something was not,
 //! 2 the command line makes no sense.
 //!
-//! A command is a file of its own, with its arguments and a `run`. What they share: [`files`] finds and reads,
-//! [`stack`] is the layers, [`delivery`] turns files into [`outcome`]s, [`balance`] counts them, [`output`] and
-//! [`table`] show them, [`text`] makes foreign words safe to show.
+//! A command is a file or a folder of its own, with its arguments and a `run`. `send` is made of: [`files`] finds and
+//! reads, [`transport`] is the transport of the library with layers of this command, [`tracking`] learns what becomes of
+//! each envelope in it, [`delivery`] turns files into [`outcome`]s, [`balance`] counts them. All use [`output`] and
+//! [`table`] to show things, and [`text`] to make foreign words safe to show.
 
 mod balance;
 mod delivery;
@@ -26,10 +27,11 @@ mod interrupt;
 mod outcome;
 mod output;
 mod send;
-mod stack;
 mod table;
 mod target;
 mod text;
+mod tracking;
+mod transport;
 
 use std::process::ExitCode;
 
@@ -50,7 +52,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   envoi demo
-  envoi send --dsn https://key@o1.ingest.example.com/42 crash.envelope cache/
+  envoi send --dsn http://key@localhost:8969/42 crash.envelope cache/
   envoi ingest --fail 429*3
   envoi inspect crash.envelope
 
@@ -94,7 +96,7 @@ fn parser_answer(error: &clap::Error) -> Result<Exit, CliError> {
 fn run(command: Command, output: &mut Output) -> Result<Exit, CliError> {
     match command {
         Command::Inspect(args) => inspect::run(&args, output),
-        Command::Demo(_) => block_on(demo::run(output)),
+        Command::Demo(args) => block_on(demo::run(&args, output)),
         Command::Ingest(args) => block_on(ingest::run(args, output)),
         Command::Send(args) => block_on(send::run(&args, output)),
     }

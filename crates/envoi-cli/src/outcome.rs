@@ -1,8 +1,11 @@
 //! What became of one envelope.
 
-use envoi_core::Explanation;
+use envoi::Envelope;
+use envoi::core::{Explanation, Failure, Fate, Fault, Kind, Receipt};
+use envoi::http::accepted_id;
 use serde_json::{Value, json};
 
+use crate::error;
 use crate::output::{self, paint};
 use crate::text;
 
@@ -115,6 +118,42 @@ pub(crate) enum Verdict {
     Unsent,
 }
 
+impl Verdict {
+    /// What an attempt came to.
+    pub(crate) fn of(answer: &Result<Receipt, Failure<Envelope>>) -> Self {
+        match answer {
+            Ok(receipt) if receipt.fate() == Fate::Spent => {
+                Self::Limited { status: None, words: Explanation::default() }
+            }
+            Ok(receipt) => {
+                let reply = receipt.reply();
+                Self::Delivered { status: reply.map(|reply| reply.status), id: reply.and_then(accepted_id) }
+            }
+            Err(failure) => Self::of_fault(failure.fault()),
+        }
+    }
+
+    /// What a fault comes to.
+    pub(crate) fn of_fault(fault: &Fault) -> Self {
+        let words = fault.explanation().cloned().unwrap_or_default();
+        match fault.status() {
+            None if fault.kind() == Kind::Halted => Self::interrupted(),
+            status if fault.kind() == Kind::RateLimited => Self::Limited { status, words },
+            Some(status) => Self::Refused { status, words },
+            None => Self::Failed {
+                kind: format!("{:?}", fault.kind()).to_lowercase(),
+                cause: error::chain(fault),
+            },
+        }
+    }
+
+    /// The user did not wait for the answer.
+    pub(crate) fn interrupted() -> Self {
+        let cause = "interrupted; it may have arrived".to_owned();
+        Self::Failed { kind: "interrupted".to_owned(), cause }
+    }
+}
+
 /// One envelope and what became of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
@@ -128,6 +167,8 @@ pub(crate) struct Outcome {
     pub(crate) held: u64,
     /// Its size.
     pub(crate) bytes: u64,
+    /// How many attempts were made.
+    pub(crate) attempts: u32,
     /// What happened.
     pub(crate) verdict: Verdict,
 }
@@ -138,7 +179,7 @@ const MOST_WORDS: usize = 200;
 impl Outcome {
     /// An outcome of something that never became an envelope.
     pub(crate) const fn without_envelope(file: String, bytes: u64, verdict: Verdict) -> Self {
-        Self { file, event_id: None, items: 0, held: 0, bytes, verdict }
+        Self { file, event_id: None, items: 0, held: 0, bytes, attempts: 0, verdict }
     }
 
     pub(crate) const fn class(&self) -> Class {
@@ -197,6 +238,7 @@ impl Outcome {
             "items": self.items,
             "held_items": self.held,
             "bytes": self.bytes,
+            "attempts": self.attempts,
             "outcome": self.class().as_str(),
         });
         let more = match &self.verdict {

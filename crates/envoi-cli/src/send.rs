@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ArgAction;
-use envoi_http::Encoding;
-use tokio::time::Instant;
+use envoi::Encoding;
 
 use crate::balance::Balance;
 use crate::delivery::Deliveries;
@@ -14,9 +13,9 @@ use crate::files;
 use crate::interrupt::Interrupt;
 use crate::outcome::{Class, Outcome};
 use crate::output::{Output, WARN, paint};
-use crate::stack;
 use crate::target::DsnArgs;
 use crate::text;
+use crate::transport::{self, Options};
 
 /// Deliver envelope files to a server, and say what became of each
 #[derive(clap::Args)]
@@ -41,6 +40,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = text::deadline)]
     timeout: Duration,
 
+    /// How many more attempts an envelope gets if the network fails; what a server refuses is never tried again
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retries: u32,
+
     /// Print JSON lines: one object per envelope, and a summary as the last
     #[arg(long)]
     json: bool,
@@ -56,18 +59,23 @@ pub(crate) struct Args {
 
 const HELP: &str = "\
 Examples:
-  envoi send --dsn https://key@o1.ingest.example.com/42 crash.envelope
+  envoi send --dsn http://key@localhost:8969/42 crash.envelope
   SENTRY_DSN=… envoi send --encoding zstd --concurrency 32 ~/.cache/app/
-  envoi send --json cache/ | jq 'select(.outcome != \"delivered\")'
+  envoi send --retries 5 --timeout 10s --json cache/ | jq 'select(.outcome != \"delivered\")'
   curl … | envoi send -
 
 Every envelope has one outcome: delivered; refused by the server; limited, by a 429 or by a limit
 that the server had announced before; failed on the way; malformed; unreadable; empty; unsent.
-Nothing is tried twice. Ctrl-C begins no more, waits a moment for what is on its way, and prints
-the balance; a second Ctrl-C does not wait.
+Losses are reported to the server as client reports, which ride on later envelopes or leave at the
+end.
+
+Nothing is tried twice, unless --retries says so, and then only after network errors: after 1 s,
+2 s and so on up to 30 s, or as soon as another envelope gets through. Ctrl-C begins no more, waits
+a moment for what is on its way, and prints the balance; a second Ctrl-C does not wait.
 
 With --json every line is an object with a `type`, the summary comes last:
-  {\"type\":\"envelope\",\"file\",\"event_id\",\"items\",\"held_items\",\"bytes\",\"outcome\"} and more:
+  {\"type\":\"envelope\",\"file\",\"event_id\",\"items\",\"held_items\",\"bytes\",\"attempts\",\"outcome\"}
+  and more:
     delivered          \"status\",\"id\"
     refused, limited   \"status\",\"server_error\",\"detail\",\"causes\"
     failed             \"kind\",\"message\"
@@ -78,17 +86,28 @@ With --json every line is an object with a `type`, the summary comes last:
 
 Exit codes: 0 all were delivered, 1 some were not, 2 the command line makes no sense.";
 
-/// How many envelopes are read ahead of those that are on their way.
-const READ_AHEAD: usize = 2;
+/// For each envelope that may be on its way, how many are in memory: one goes, one is ready to follow.
+const AHEAD: usize = 2;
 
 /// After Ctrl-C, how long deliveries that are on their way may still take.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long the last report may take.
+const LAST_REPORT: Duration = Duration::from_secs(2);
 
 /// How many problems are told one by one.
 const MOST_PROBLEMS: u64 = 20;
 
 pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Exit, CliError> {
-    let dsn = args.target.resolve()?;
+    transport::trace(args.verbose);
+    let options = Options {
+        encoding: args.encoding,
+        level: args.level,
+        concurrency: args.concurrency.into(),
+        timeout: args.timeout,
+        retries: args.retries,
+    };
+    let transport = transport::build(args.target.resolve()?, options)?;
     let found = files::discover(&args.paths)?;
     if found.passed_over > 0 {
         output.note(format_args!(
@@ -98,65 +117,32 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Exit, CliErr
             files::SUFFIX,
         ));
     }
-    stack::trace(args.verbose);
-    let options = stack::Options {
-        encoding: args.encoding,
-        level: args.level,
-        concurrency: args.concurrency.into(),
-        timeout: args.timeout,
-    };
-    let service = stack::build(&dsn, options);
 
     let mut interrupt = Interrupt::listen()?;
     output.start_progress(found.sources.len() as u64);
-    let mut deliveries = Deliveries::new(service, found.sources, options.concurrency + READ_AHEAD);
+    let mut deliveries = Deliveries::new(transport, found.sources, AHEAD * options.concurrency);
     let mut report = Report { balance: Balance::default(), told: 0, args };
-    let mut phase = Phase::Sending;
+    let mut interrupts = 0;
     loop {
         tokio::select! {
             outcome = deliveries.next() => match outcome {
                 Some(outcome) => report.add(&outcome, output),
                 None => break,
             },
-            () = phase.is_over(&mut interrupt) => {
-                phase = match phase {
-                    Phase::Sending => {
-                        report.balance.add_unsent(deliveries.stop());
-                        Phase::Stopping(Instant::now() + GRACE)
-                    }
-                    Phase::Stopping(_) | Phase::Aborted => {
-                        deliveries.abort();
-                        Phase::Aborted
-                    }
-                }
+            () = interrupt.reached(interrupts + 1), if interrupts < 2 => {
+                interrupts += 1;
+                let within = if interrupts == 1 { GRACE } else { Duration::ZERO };
+                report.balance.add_unsent(deliveries.stop(within));
             }
         }
     }
     output.end_progress();
     report.finish(output);
-    Ok(Exit::when(report.balance.all_delivered()))
-}
-
-/// How far the user has let the command come.
-#[derive(Clone, Copy, Debug)]
-enum Phase {
-    Sending,
-    /// No more are begun; what is on its way has until then.
-    Stopping(Instant),
-    Aborted,
-}
-
-impl Phase {
-    async fn is_over(self, interrupt: &mut Interrupt) {
-        match self {
-            Self::Sending => interrupt.reached(1).await,
-            Self::Stopping(deadline) => tokio::select! {
-                () = interrupt.reached(2) => {}
-                () = tokio::time::sleep_until(deadline) => {}
-            },
-            Self::Aborted => std::future::pending().await,
-        }
+    tokio::select! {
+        _ = deliveries.finish(LAST_REPORT) => {}
+        () = interrupt.reached(interrupts + 1) => {}
     }
+    Ok(Exit::when(report.balance.all_delivered()))
 }
 
 struct Report<'a> {

@@ -1,6 +1,6 @@
 //! Where to send: the DSN, from an option or the environment.
 
-use envoi_envelope::Dsn;
+use envoi::envelope::Dsn;
 
 use crate::error::CliError;
 

@@ -62,32 +62,53 @@ async fn people_get_the_dsn_a_line_and_a_table() {
     assert!(!run.stdout.contains('\u{1b}'));
 }
 
+/// CR-3, CR-5: every fault comes once, and then the client reports what it cost.
 #[tokio::test]
 async fn faults_come_as_asked_for() {
-    let fail = ["--fail", "503*1", "--fail", "reset*1", "--fail", "half*1", "--fail", "garbage*1"];
-    let (mut watched, dsn) = ingest(&fail).await;
-    let mut seen = Vec::new();
-    for code in [1, 1, 1, 1, 0] {
-        assert_eq!(send_one(&dsn).await, code);
+    for (fault, status) in
+        [("503*1", json!(503)), ("reset*1", Value::Null), ("half*1", Value::Null), ("garbage*1", Value::Null)]
+    {
+        let (mut watched, dsn) = ingest(&["--fail", fault]).await;
+        assert_eq!(send_one(&dsn).await, 1);
         let line: Value = serde_json::from_str(&watched.line().await).unwrap();
-        seen.push(line["status"].clone());
+        assert_eq!((&line["status"], &line["items"][0]["type"]), (&status, &json!("event")), "{fault}");
+        let line: Value = serde_json::from_str(&watched.line().await).unwrap();
+        assert_eq!((&line["status"], &line["items"][0]["type"]), (&json!(200), &json!("client_report")));
+        assert_eq!(send_one(&dsn).await, 0);
+        watched.line().await;
+        let summary = stop(watched, "TERM").await.json();
+        assert_eq!((&summary["requests"], &summary["accepted"]), (&json!(3), &json!(2)), "{fault}");
+        assert_eq!(summary["unanswered"], u64::from(status.is_null()), "{fault}");
     }
-    assert_eq!(seen, [json!(503), Value::Null, Value::Null, Value::Null, json!(200)]);
-    let summary = stop(watched, "TERM").await.json();
-    assert_eq!((&summary["unanswered"], &summary["accepted"]), (&json!(3), &json!(1)));
 }
 
-/// RL-1: a limit that `--fail` announces is obeyed by a client.
+/// RL-1: a limit that `--fail` announces goes along with the usual answer, and is obeyed by a client.
 #[tokio::test]
 async fn limits_that_are_asked_for_reach_the_client() {
     let (watched, dsn) = ingest(&["--fail", "rate=60:session:organization"]).await;
     let folder = copies(20, corpus::get("rust-session.event+session.envelope").unwrap().bytes);
     let sent = run(&["send", "--dsn", &dsn, "--concurrency", "1", "--json", folder.root()]).await;
-    let balance = sent.json_lines().pop().unwrap();
+    let mut lines = sent.json_lines();
+    let balance = lines.pop().unwrap();
     assert_eq!((sent.code, &balance["delivered"]["envelopes"]), (1, &json!(20)), "{balance}");
-    assert!(balance["limited"]["items"].as_u64().unwrap() > 0, "{balance}");
+    assert_eq!(balance["limited"]["items"], 19, "{balance}");
+    assert!(lines.iter().all(|line| line["id"].is_string()), "judged as usual: {}", sent.stdout);
     let received = stop(watched, "INT").await.json_lines().pop().unwrap();
-    assert_eq!(received["items"], balance["delivered"]["items"]);
+    assert_eq!((&received["received"]["error"], &received["received"]["session"]), (&json!(20), &json!(1)));
+}
+
+/// Two events in one envelope, which nobody accepts.
+const TWO_EVENTS: &str = "{}\n{\"type\":\"event\"}\n{}\n{\"type\":\"event\"}\n{}\n";
+
+/// RL-2: `retry-after` on a success is no limit, and the request is judged as usual.
+#[tokio::test]
+async fn an_addition_does_not_replace_the_judgement() {
+    let (watched, dsn) = ingest(&["--fail", "retry-after=60"]).await;
+    assert_eq!((send_one(&dsn).await, send_one(&dsn).await), (0, 0));
+    let bad = run_with_input(&["send", "--dsn", &dsn, "--json", "-"], TWO_EVENTS.as_bytes()).await;
+    assert_eq!((bad.code, &bad.json_lines()[0]["status"]), (1, &json!(400)), "{bad:?}");
+    let summary = stop(watched, "INT").await.json_lines().pop().unwrap();
+    assert_eq!(summary["statuses"]["400"], 1, "{summary}");
 }
 
 #[tokio::test]

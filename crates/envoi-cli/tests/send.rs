@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use envoi::{DataCategory, DiscardReason};
 use envoi_testkit::corpus;
 use envoi_testkit::ingest::{IngestServer, Step};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -129,7 +130,7 @@ async fn refusals_are_told_with_the_words_of_the_server() {
     let step = Step::reply(StatusCode::PAYLOAD_TOO_LARGE)
         .header(HeaderName::from_static("x-sentry-error"), HeaderValue::from_static("too much of it"))
         .body(r#"{"detail":"the \u001b[31mevent\u001b[0m is large","causes":["a cause"]}"#);
-    server.script([step.clone(), step]);
+    server.script([step.clone()]);
     let folder = Folder::new().with("a.envelope", event(10));
     let json_run = run(&["send", "--dsn", &server.dsn(), "--json", folder.root()]).await;
     assert_eq!(json_run.code, 1);
@@ -139,6 +140,7 @@ async fn refusals_are_told_with_the_words_of_the_server() {
     assert_eq!((&line["server_error"], &line["causes"]), (&json!("too much of it"), &json!(["a cause"])));
     assert_eq!(summary["refused"]["envelopes"], 1);
 
+    server.script([step]);
     let plain = run(&["send", "--dsn", &server.dsn(), folder.root()]).await;
     assert_eq!(plain.code, 1);
     for text in [plain.error_line(), &plain.stdout] {
@@ -149,40 +151,126 @@ async fn refusals_are_told_with_the_words_of_the_server() {
     }
 }
 
-/// RL-1, RL-8: what the server has announced is not sent, and the rest of an envelope is.
+/// How many items other than client reports were accepted.
+fn goods(server: &IngestServer) -> usize {
+    let is_report = |item: &&envoi::Item| item.item_type().as_str() == "client_report";
+    server
+        .envelopes()
+        .iter()
+        .flat_map(|envelope| envelope.items().iter().filter(|item| !is_report(item)))
+        .count()
+}
+
+/// RL-1, RL-8, CR-5: what the server has announced is not sent and reported as held back; the rest of an envelope is
+/// sent.
 #[tokio::test]
 async fn announced_limits_hold_items_back() {
     let server = server().await;
     let limit = HeaderValue::from_static("60:session:organization");
     let limits = HeaderName::from_static("x-sentry-rate-limits");
-    server.otherwise(Step::reply(StatusCode::OK).header(limits, limit).body("{}"));
+    server.otherwise(Step::judge().header(limits, limit));
     let folder = copies(20, corpus::get("rust-session.event+session.envelope").unwrap().bytes);
     let run = run(&["send", "--dsn", &server.dsn(), "--concurrency", "1", "--json", folder.root()]).await;
     assert_eq!(run.code, 1);
     let (envelopes, summary) = outcomes(&run);
     assert!(envelopes.iter().all(|(_, line)| line["outcome"] == "delivered"), "the events are");
-    let items = |outcome: &str| summary[outcome]["items"].as_u64().unwrap();
-    assert_eq!(items("delivered") + items("limited"), 40);
-    // The second may be on its way before the answer to the first is read.
-    assert!((18..20).contains(&items("limited")), "{summary}");
-    assert_eq!(server.summary().items, items("delivered"));
+    let held = envelopes.iter().filter(|(_, line)| line["held_items"] == 1).count();
+    assert_eq!(held, 19, "all but the first: {}", run.stdout);
+    assert_eq!((&summary["delivered"]["items"], &summary["limited"]["items"]), (&json!(21), &json!(19)));
+    assert_eq!(goods(&server), 21);
+    assert_eq!(server.reported_losses()[&(DiscardReason::RatelimitBackoff, DataCategory::Session)], 19);
     assert_eq!(summary["all_delivered"], false);
 }
 
-/// RL-2: a 429 is told as a limit, and nothing more is sent.
+/// RL-2, CR-5, OC-8: a 429 is told as a limit, nothing more is sent, reports neither, and nobody waits for its end.
 #[tokio::test]
 async fn after_a_429_the_rest_is_limited() {
+    for concurrency in [1, 4] {
+        let server = server().await;
+        server.otherwise(StatusCode::TOO_MANY_REQUESTS);
+        let folder = copies(20, event(10));
+        let width = concurrency.to_string();
+        let run =
+            run(&["send", "--dsn", &server.dsn(), "--concurrency", &width, "--json", folder.root()]).await;
+        assert_eq!(run.code, 1);
+        let (envelopes, summary) = outcomes(&run);
+        assert_eq!(summary["limited"]["envelopes"], 20);
+        let asked = envelopes.iter().filter(|(_, line)| line["status"] == 429).count() as u64;
+        assert!((1..=concurrency).contains(&asked), "{run:?}");
+        assert_eq!(server.summary().requests, asked);
+    }
+}
+
+/// CR-3, CR-5: a loss is reported, by the next envelope or alone at the end.
+#[tokio::test]
+async fn a_refusal_is_reported_to_the_server() {
     let server = server().await;
-    server.otherwise(StatusCode::TOO_MANY_REQUESTS);
-    let folder = copies(20, event(10));
+    let lost = (DiscardReason::SendError, DataCategory::Error);
+    for (files, envelopes) in [(1, 1), (3, 2)] {
+        let before = server.summary().accepted;
+        server.script([Step::reply(StatusCode::BAD_REQUEST)]);
+        let folder = copies(files, event(10));
+        let run = run(&["send", "--dsn", &server.dsn(), "--concurrency", "1", folder.root()]).await;
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(server.summary().accepted - before >= envelopes);
+    }
+    assert_eq!(server.reported_losses()[&lost], 2, "each once");
+    assert_eq!(server.received_tally()[&DataCategory::Error], 2);
+}
+
+/// TR-6: envelopes without an event id have outcomes of their own as well.
+#[tokio::test]
+async fn envelopes_without_an_id_are_told_apart() {
+    let server = server().await;
+    server.script([Step::judge(), Step::reply(StatusCode::BAD_REQUEST), Step::judge()]);
+    let folder = copies(3, corpus::get("python-sessions.sessions.envelope").unwrap().bytes);
     let run = run(&["send", "--dsn", &server.dsn(), "--concurrency", "1", "--json", folder.root()]).await;
-    assert_eq!(run.code, 1);
-    let (envelopes, summary) = outcomes(&run);
-    assert_eq!(summary["limited"]["envelopes"], 20);
-    let asked = envelopes.iter().filter(|(_, line)| line["status"] == 429).count() as u64;
-    // The second may be on its way before the answer to the first is read.
-    assert!((1..3).contains(&asked), "{run:?}");
-    assert_eq!(server.summary().requests, asked);
+    let (envelopes, _) = outcomes(&run);
+    let mut ends: Vec<_> = names(&envelopes).into_iter().map(|(_, outcome)| outcome).collect();
+    ends.sort_unstable();
+    assert_eq!(ends, ["delivered", "delivered", "refused"]);
+    assert!(envelopes.iter().all(|(_, line)| line["event_id"].is_null() && line["attempts"] == 1));
+}
+
+/// OC-4, TR-8: network errors are retried if asked for, refusals never are.
+#[tokio::test]
+async fn retries_are_for_the_network_and_only_if_asked_for() {
+    let server = server().await;
+    let folder = copies(1, event(10));
+    let dsn = server.dsn();
+    let args = ["send", "--dsn", &dsn, "--json", folder.root(), "--retries", "2"];
+    let cases: [(_, _, _, &[_]); 4] = [
+        (&args[..5], "failed", 1, &[Step::reset()]),
+        (&args[..7], "delivered", 2, &[Step::reset()]),
+        (&args[..7], "failed", 3, &[Step::reset(), Step::close(), Step::reset()]),
+        (&args[..7], "refused", 1, &[Step::reply(StatusCode::BAD_GATEWAY)]),
+    ];
+    for (args, outcome, attempts, steps) in cases {
+        server.script(steps.iter().cloned());
+        let (envelopes, _) = outcomes(&run(args).await);
+        let line = &envelopes[0].1;
+        assert_eq!((&line["outcome"], &line["attempts"]), (&json!(outcome), &json!(attempts)), "{line}");
+    }
+    // The one that was delivered is no loss, whatever its first attempt came to.
+    assert_eq!(server.reported_losses()[&(DiscardReason::NetworkError, DataCategory::Error)], 2);
+    assert_eq!(server.reported_losses()[&(DiscardReason::SendError, DataCategory::Error)], 1);
+}
+
+/// TP-1: however many files there are, two for each request at once are in memory.
+#[tokio::test]
+async fn files_are_not_read_before_their_time() {
+    let server = server().await;
+    server.script([Step::judge().after(Duration::from_secs(1))]);
+    let folder = copies(3, event(10));
+    let args = ["send", "--dsn", &server.dsn(), "--concurrency", "1", "--json", folder.root()];
+    let watched = support::Watched::start(envoi(&args));
+    server.wait_until(|summary| summary.begun == 1, Duration::from_secs(60)).await.unwrap();
+    std::fs::remove_file(folder.path("002.envelope")).unwrap();
+    let run = watched.end().await;
+    let (envelopes, _) = outcomes(&run);
+    let expected =
+        [("000.envelope", "delivered"), ("001.envelope", "delivered"), ("002.envelope", "unreadable")];
+    assert_eq!(names(&envelopes), expected);
 }
 
 /// EN-6: an envelope without items makes no request, and is told.

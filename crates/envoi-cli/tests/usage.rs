@@ -46,6 +46,7 @@ async fn usage_errors_are_one_line_with_the_way_out_and_code_2() {
         &["send", "--dsn", dsn, "--encoding", "lzw", "-"],
         &["send", "--dsn", dsn, "--concurrency", "0", "-"],
         &["send", "--dsn", dsn, "--timeout", "soon", "-"],
+        &["send", "--dsn", dsn, "--retries", "-1", "-"],
         &["inspect"],
         &["inspect", "a", "--dsn", dsn],
         &["ingest", "--fail", "boom"],
@@ -85,6 +86,16 @@ async fn no_usage_error_shows_a_secret() {
         help.env("SENTRY_DSN", malformed);
         assert!(!finish(help).await.both().contains("s3cr3t"), "the help does not show the environment");
     }
+}
+
+/// AU-6: what cannot work is refused at once, before any file is looked at.
+#[tokio::test]
+async fn a_dsn_that_asks_for_tls_is_refused_at_once() {
+    let run = run(&["send", "--dsn", "https://public:s3cr3t@o1.ingest.example.com/42", "no/such/file"]).await;
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+    let line = run.error_line();
+    assert!(line.contains("o1.ingest.example.com asks for TLS") && line.contains("http DSN"), "{line}");
+    assert!(!line.contains("s3cr3t"), "{line}");
 }
 
 #[tokio::test]

@@ -1,0 +1,93 @@
+//! The transport that `envoi send` delivers through: the preset of the library, with two layers of this command.
+
+use std::time::Duration;
+
+use envoi::layers::outbox::Backoff;
+use envoi::{BuildError, Capacity, Dsn, Encoding, SentryBuilder, Transport};
+use http::header::SET_COOKIE;
+use tower_http::decompression::DecompressionLayer;
+use tower_http::sensitive_headers::SetSensitiveResponseHeadersLayer;
+use tower_http::trace::TraceLayer;
+use tracing_subscriber::EnvFilter;
+
+use crate::error::CliError;
+use crate::tracking::TrackLayer;
+
+/// What this client calls itself (AU-3, AU-5).
+pub(crate) const CLIENT: &str = concat!("envoi-cli/", env!("CARGO_PKG_VERSION"));
+
+/// What a user can choose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// Content encoding of requests.
+    pub(crate) encoding: Encoding,
+    /// Compression level.
+    pub(crate) level: Option<u32>,
+    /// Requests at once.
+    pub(crate) concurrency: usize,
+    /// Time for one attempt.
+    pub(crate) timeout: Duration,
+    /// Attempts after the first, if the network fails.
+    pub(crate) retries: u32,
+}
+
+/// The wait before the second attempt. It doubles with each.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How much the queue may hold. It is the [feed](crate::delivery) that bounds it, so that nothing is pushed out.
+const ROOM: Capacity = Capacity::new(usize::MAX, usize::MAX);
+
+/// The transport for one DSN.
+///
+/// # Errors
+/// If the DSN asks for what is not built in.
+pub(crate) fn build(dsn: Dsn, options: Options) -> Result<Transport, CliError> {
+    let builder = SentryBuilder::new(Some(dsn))
+        .client(CLIENT)
+        .encoding(options.encoding)
+        .concurrency(options.concurrency)
+        .connect_timeout(options.timeout)
+        .attempt_timeout(options.timeout)
+        .max_attempts(options.retries.saturating_add(1))
+        .backoff(Backoff::new(FIRST_WAIT, LONGEST_WAIT))
+        .capacity(ROOM)
+        // A command ends; it does not wait for a limit that may last for hours.
+        .hold_limited(false);
+    let builder = match options.level {
+        Some(level) => builder.compression_level(level),
+        None => builder,
+    };
+    builder
+        .delivery_layer(TrackLayer)
+        .http_layer(TraceLayer::new_for_http())
+        .http_layer(SetSensitiveResponseHeadersLayer::new([SET_COOKIE]))
+        .http_layer(DecompressionLayer::new())
+        .build()
+        .map_err(refusal)
+}
+
+/// Why there is no transport, in words for whoever typed the command.
+pub(crate) fn refusal(error: BuildError) -> CliError {
+    match error {
+        BuildError::TlsUnavailable(url) => CliError::usage(format_args!(
+            "{} asks for TLS, which this build of envoi does not have; use an http DSN, for example of a local relay",
+            url.host().unwrap_or("https")
+        )),
+        error => CliError::failed(crate::error::chain(&error)),
+    }
+}
+
+/// Shows what the layers trace, on standard error. `RUST_LOG` may ask for something else.
+pub(crate) fn trace(verbose: u8) {
+    let default = match verbose {
+        0 => return,
+        1 => "envoi=debug,envoi_http=debug,tower_http=debug",
+        _ => "envoi=trace,envoi_http=trace,tower_http=trace,hyper_util=debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour);
+    // Only one command runs, so there is no other subscriber.
+    let _ = subscriber.with_writer(std::io::stderr).try_init();
+}
