@@ -81,6 +81,24 @@ impl Kind {
     }
 }
 
+/// The network kind of an I/O error; [`Kind::Io`] for one that says nothing specific.
+impl From<io::ErrorKind> for Kind {
+    fn from(kind: io::ErrorKind) -> Self {
+        match kind {
+            io::ErrorKind::TimedOut => Self::Timeout,
+            io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown => Self::Connect,
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
+                Self::Reset
+            }
+            _ => Self::Io,
+        }
+    }
+}
+
 /// What the one who holds the parcel now should do with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advice {
@@ -162,7 +180,7 @@ fn diagnose(error: &(dyn Error + 'static)) -> (Kind, Advice) {
         }
         cause = match current.downcast_ref::<io::Error>() {
             Some(io) => {
-                kind = network_kind(io.kind());
+                kind = io.kind().into();
                 if kind != Kind::Io {
                     break;
                 }
@@ -173,21 +191,6 @@ fn diagnose(error: &(dyn Error + 'static)) -> (Kind, Advice) {
         };
     }
     (kind, Fault::new(kind).advice)
-}
-
-const fn network_kind(kind: io::ErrorKind) -> Kind {
-    match kind {
-        io::ErrorKind::TimedOut => Kind::Timeout,
-        io::ErrorKind::ConnectionRefused
-        | io::ErrorKind::AddrNotAvailable
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::NetworkDown => Kind::Connect,
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
-            Kind::Reset
-        }
-        _ => Kind::Io,
-    }
 }
 
 /// Why a delivery failed and what to do about it.

@@ -43,6 +43,7 @@
 
 mod clock;
 mod codec;
+mod delay;
 mod failure;
 mod fault;
 mod ledger;
@@ -59,6 +60,7 @@ mod store;
 
 pub use clock::{Clock, SharedClock, SystemClock};
 pub use codec::Codec;
+pub use delay::parse_delay;
 pub use failure::Failure;
 pub use fault::{Advice, Explanation, Fault, Kind, Loss};
 pub use ledger::{Account, Ledger, LedgerSnapshot};

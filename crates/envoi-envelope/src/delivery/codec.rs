@@ -6,7 +6,7 @@ use envoi_core::{BoxError, Codec, Segments, SharedClock, SystemClock};
 use http::header::CONTENT_TYPE as CONTENT_TYPE_HEADER;
 use http::{HeaderValue, Method, Request, Uri};
 
-use crate::{Dsn, Envelope, HeaderError, json, rfc3339};
+use crate::{Dsn, Envelope, HeaderError, SizeError, SizeLimits, json, rfc3339};
 
 /// The content type of envelopes (AU-5).
 pub const CONTENT_TYPE: &str = "application/x-sentry-envelope";
@@ -32,6 +32,7 @@ pub struct EnvelopeCodec {
     url: Uri,
     dsn: String,
     writes_dsn: bool,
+    sizes: SizeLimits,
     clock: SharedClock,
 }
 
@@ -43,6 +44,7 @@ impl EnvelopeCodec {
             url: dsn.envelope_url().clone(),
             dsn: json::quote(&dsn.to_string()),
             writes_dsn: false,
+            sizes: SizeLimits::none(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -60,15 +62,25 @@ impl EnvelopeCodec {
         self.writes_dsn = writes_dsn;
         self
     }
+
+    /// Checks each envelope, and refuses one that breaks a limit instead of sending it (EN-7). By default nothing is
+    /// checked: the server has the last word, and its limits change.
+    #[must_use]
+    pub fn with_size_limits(mut self, sizes: SizeLimits) -> Self {
+        self.sizes = sizes;
+        self
+    }
 }
 
 impl Codec<Envelope> for EnvelopeCodec {
     /// # Errors
-    /// [`EnvelopeCodecError`]: if the envelope is empty (EN-6), or if its header has no room for the time.
+    /// [`EnvelopeCodecError`]: if the envelope is empty (EN-6), if it breaks a limit that is to be checked (EN-7), or if its
+    /// header has no room for the time.
     fn encode(&self, envelope: &Envelope) -> Result<Request<Segments>, BoxError> {
         if envelope.is_empty() {
             return Err(EnvelopeCodecError::Empty.into());
         }
+        self.sizes.check(envelope).map_err(EnvelopeCodecError::TooLarge)?;
         let sent_at = format!("\"{}\"", rfc3339(self.clock.wall()));
         let mut attributes = vec![("sent_at", sent_at)];
         if self.writes_dsn {
@@ -84,13 +96,15 @@ impl Codec<Envelope> for EnvelopeCodec {
 }
 
 /// Why an envelope cannot be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EnvelopeCodecError {
     /// It has no items, so there is nothing to send (EN-6).
     Empty,
     /// Its header takes no more attributes.
     Header(HeaderError),
+    /// It breaks a limit that is to be checked (EN-7).
+    TooLarge(SizeError),
 }
 
 impl fmt::Display for EnvelopeCodecError {
@@ -98,6 +112,7 @@ impl fmt::Display for EnvelopeCodecError {
         match self {
             Self::Empty => f.write_str("the envelope has no items, there is nothing to send"),
             Self::Header(_) => f.write_str("the envelope header takes no more attributes"),
+            Self::TooLarge(_) => f.write_str("the envelope is larger than a server takes"),
         }
     }
 }
@@ -107,6 +122,7 @@ impl Error for EnvelopeCodecError {
         match self {
             Self::Empty => None,
             Self::Header(error) => Some(error),
+            Self::TooLarge(error) => Some(error),
         }
     }
 }

@@ -7,7 +7,7 @@ use envoi_core::{Clock, Codec, DiscardReason, Durable, Itemized, Lane, Payload};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use crate::{DataCategory, Dsn, Envelope, EnvelopeCodec, Item, rfc3339};
+use crate::{DataCategory, Dsn, Envelope, EnvelopeCodec, Item, SizeLimits, rfc3339};
 
 fn envelope(items: impl IntoIterator<Item = Item>) -> Envelope {
     let mut envelope = Envelope::new();
@@ -274,6 +274,19 @@ fn the_codec_writes_the_dsn_if_asked() {
 fn the_codec_refuses_an_empty_envelope() {
     let error = codec().encode(&Envelope::new()).unwrap_err();
     assert_eq!(error.to_string(), "the envelope has no items, there is nothing to send");
+}
+
+/// EN-7: a client can be told to check everything; unless told, it leaves the judgement to the server.
+#[test]
+fn the_codec_checks_sizes_if_asked() {
+    let large = envelope([Item::check_in(vec![b' '; 100 * 1024 + 1])]);
+    assert!(codec().encode(&large).is_ok());
+    let strict = codec().with_size_limits(SizeLimits::default());
+    let error = strict.encode(&large).unwrap_err();
+    assert_eq!(error.to_string(), "the envelope is larger than a server takes");
+    let cause = error.source().unwrap().to_string();
+    assert_eq!(cause, "item 0, a check_in, has 102401 bytes; at most 102400 are allowed");
+    assert!(strict.encode(&envelope([Item::check_in(vec![b' '; 100 * 1024])])).is_ok());
 }
 
 fn any_item() -> impl Strategy<Value = Item> {

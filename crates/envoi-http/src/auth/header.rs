@@ -41,7 +41,7 @@ impl HeaderAuth {
     pub fn text(name: HeaderName, value: &str) -> Result<Self, InvalidCredential> {
         match HeaderValue::from_str(value) {
             Ok(value) => Ok(Self::new(name, value)),
-            Err(_) => Err(InvalidCredential { name, offset: bad_byte(value) }),
+            Err(_) => Err(InvalidCredential::in_header(name, bad_byte(value))),
         }
     }
 }
@@ -66,7 +66,7 @@ impl Authorize for HeaderAuth {
 /// # Ok::<_, envoi_http::InvalidCredential>(())
 /// ```
 pub fn bearer(token: &str) -> Result<HeaderAuth, InvalidCredential> {
-    let invalid = |offset| InvalidCredential { name: AUTHORIZATION, offset };
+    let invalid = |offset| InvalidCredential::in_header(AUTHORIZATION, offset);
     match HeaderValue::from_str(&format!("Bearer {token}")) {
         Ok(_) if token.trim().is_empty() => Err(invalid(None)),
         Ok(value) => Ok(HeaderAuth::new(AUTHORIZATION, value)),
@@ -79,22 +79,38 @@ fn bad_byte(text: &str) -> Option<usize> {
     text.bytes().position(|byte| (byte < 32 && byte != b'\t') || byte == 127)
 }
 
-/// A credential that a header cannot carry. The credential itself is not part of it.
+/// A credential that its header, or the query string, cannot carry. The credential itself is not part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidCredential {
-    name: HeaderName,
+    /// `None` is the query string.
+    header: Option<HeaderName>,
+    /// `None` is an empty credential.
     offset: Option<usize>,
+}
+
+impl InvalidCredential {
+    const fn in_header(name: HeaderName, offset: Option<usize>) -> Self {
+        Self { header: Some(name), offset }
+    }
+
+    pub(super) const fn in_query(offset: usize) -> Self {
+        Self { header: None, offset: Some(offset) }
+    }
 }
 
 impl fmt::Display for InvalidCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.name;
-        match self.offset {
-            Some(offset) => write!(
+        match (&self.header, self.offset) {
+            (Some(name), Some(offset)) => write!(
                 f,
                 "the credential for the {name} header holds a control character at offset {offset}, remove it"
             ),
-            None => write!(f, "the credential for the {name} header is empty"),
+            (Some(name), None) => write!(f, "the credential for the {name} header is empty"),
+            (None, offset) => write!(
+                f,
+                "the query string with credentials has a character at offset {} that must be percent-encoded",
+                offset.unwrap_or(0)
+            ),
         }
     }
 }

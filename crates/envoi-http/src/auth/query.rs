@@ -6,7 +6,7 @@ use http::Uri;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
-use super::Authorize;
+use super::{Authorize, InvalidCredential};
 
 /// Credentials in the query string, for places where a header cannot be set (AU-4).
 ///
@@ -41,6 +41,25 @@ impl QueryAuth {
         Self { query: query.into() }
     }
 
+    /// Appends a query string that is encoded already, with or without the `?`, such as `Dsn::auth_query` gives it.
+    ///
+    /// ```
+    /// use envoi_http::{AuthLayer, QueryAuth};
+    /// let layer = AuthLayer::new(QueryAuth::encoded("sentry_version=7&sentry_key=public")?);
+    /// # let _ = layer;
+    /// # Ok::<_, envoi_http::InvalidCredential>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When it has a character that a query string cannot have (RFC 3986 §3.4). The query is not part of the error.
+    pub fn encoded(query: &str) -> Result<Self, InvalidCredential> {
+        let query = query.strip_prefix('?').unwrap_or(query);
+        match query.bytes().position(|byte| !is_query_byte(byte)) {
+            Some(offset) => Err(InvalidCredential::in_query(offset)),
+            None => Ok(Self { query: query.into() }),
+        }
+    }
+
     fn append(&self, uri: &Uri) -> Result<Uri, http::Error> {
         let query = &self.query;
         let whole = match (uri.path(), uri.query().filter(|own| !own.is_empty())) {
@@ -69,6 +88,11 @@ impl fmt::Debug for QueryAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QueryAuth").finish_non_exhaustive()
     }
+}
+
+/// RFC 3986 §3.4: what may stand in a query string.
+fn is_query_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte)
 }
 
 /// RFC 3986 §2.3: everything that is not unreserved is encoded.

@@ -54,6 +54,22 @@ async fn the_query_is_appended_and_encoded() {
     assert_eq!(below(QueryAuth::new([]), "http://h/p").await.uri(), "http://h/p");
 }
 
+/// AU-4, AU-7: a query string that is ready, such as that of a DSN with its secret, is taken as it is.
+#[tokio::test]
+async fn a_ready_query_is_appended_as_it_is() {
+    let ready = "sentry_version=7&sentry_client=my_sdk%2F1&sentry_key=public&sentry_secret=hush";
+    for query in [ready.to_owned(), format!("?{ready}")] {
+        let auth = QueryAuth::encoded(&query).unwrap();
+        assert!(!format!("{auth:?}").contains("hush"));
+        let expected = format!("http://h/p?a=b&{ready}");
+        assert_eq!(below(auth, "http://h/p?a=b").await.uri().to_string(), expected);
+    }
+    for (query, offset) in [("a=b c", 3), ("a=\u{e9}", 2), ("a=b#c", 3), ("a=\n", 2)] {
+        let error = QueryAuth::encoded(query).unwrap_err().to_string();
+        assert!(error.contains(&format!("offset {offset}")) && !error.contains(query), "{error}");
+    }
+}
+
 /// AU-7: no `Debug` of these types shows a secret.
 #[test]
 fn debug_shows_no_secret() {

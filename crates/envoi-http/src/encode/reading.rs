@@ -5,6 +5,9 @@ use bytes::{Buf, Bytes};
 use envoi_core::Reply;
 use http_body::Body;
 
+/// The most memory that is reserved before anything has come, in bytes.
+const RESERVE: usize = 64 * 1024;
+
 pin_project_lite::pin_project! {
     /// A reply whose body is being read, within bounds.
     pub(super) struct Reading<B> {
@@ -21,7 +24,8 @@ impl<B: Body> Reading<B> {
     pub(super) fn new(response: http::Response<B>, keep: usize, drain: u64) -> Self {
         let (head, body) = response.into_parts();
         let reply = Reply::new(head.status).with_headers(head.headers);
-        let expected = usize::try_from(body.size_hint().lower()).unwrap_or(keep).min(keep);
+        // What a server announces is no reason to set memory aside; only what comes is.
+        let expected = usize::try_from(body.size_hint().lower()).unwrap_or(keep).min(keep).min(RESERVE);
         Self { body, reply, kept: Vec::with_capacity(expected), keep, drain }
     }
 }

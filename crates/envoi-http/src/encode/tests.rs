@@ -108,6 +108,32 @@ async fn a_status_beats_a_body_that_breaks_off() {
     }
 }
 
+/// TR-6: a reply that says it is enormous reserves no memory for what has not come, however much may be kept.
+#[tokio::test]
+async fn memory_is_reserved_for_what_comes_not_for_what_is_announced() {
+    struct Boastful;
+    impl http_body::Body for Boastful {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+            std::task::Poll::Ready(None)
+        }
+
+        fn size_hint(&self) -> http_body::SizeHint {
+            http_body::SizeHint::with_exact(u64::MAX)
+        }
+    }
+    let exchange =
+        service_fn(|_: Request<Segments>| async { Ok::<_, BoxError>(http::Response::new(Boastful)) });
+    let stack = EncodeLayer::new(Plain).keep(usize::MAX).layer(exchange);
+    let receipt = stack.oneshot(parcel()).await.unwrap();
+    assert!(receipt.reply().unwrap().body.is_empty());
+}
+
 /// TR-9, decision 17: a body that does not come is waited for so long and no longer; the status stands.
 #[tokio::test(start_paused = true)]
 async fn a_stalled_body_ends_at_its_deadline() {

@@ -51,25 +51,19 @@ fn search(error: &(dyn Error + 'static)) -> (Kind, Option<Advice>) {
             return (Kind::Tls, Some(Advice::Drop));
         }
         if kind != Kind::Connect {
-            kind = current.downcast_ref().map(kind_of_io).or_else(|| kind_of_client(current)).unwrap_or(kind);
+            kind = kind_of_io(current).or_else(|| kind_of_client(current)).unwrap_or(kind);
         }
-        cause = current.source();
+        cause = match current.downcast_ref::<io::Error>() {
+            // `source` would skip the error that it wraps.
+            Some(error) => error.get_ref().map(|inner| inner as _),
+            None => current.source(),
+        };
     }
     (kind, None)
 }
 
-fn kind_of_io(error: &io::Error) -> Kind {
-    match error.kind() {
-        io::ErrorKind::TimedOut => Kind::Timeout,
-        io::ErrorKind::ConnectionRefused
-        | io::ErrorKind::AddrNotAvailable
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable => Kind::Connect,
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
-            Kind::Reset
-        }
-        _ => Kind::Io,
-    }
+fn kind_of_io(error: &(dyn Error + 'static)) -> Option<Kind> {
+    error.downcast_ref::<io::Error>().map(|error| error.kind().into())
 }
 
 #[cfg(feature = "client")]

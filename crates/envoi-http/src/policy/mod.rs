@@ -9,7 +9,7 @@
 //! | 2xx | delivered | delivered | delivered | |
 //! | 401, 403 | drop | drop | drop | `Unauthorized` |
 //! | 407 | drop | drop | drop | `Proxy` |
-//! | 408, 425 | drop | retry, `Retry-After` | drop | `Rejected` |
+//! | 408 | drop | retry, `Retry-After` | drop | `Rejected` |
 //! | 429 | drop | retry, `Retry-After` | drop | `RateLimited` |
 //! | other 4xx | drop | drop | drop | `Rejected` |
 //! | 5xx | drop | retry, `Retry-After` | drop | `Server` |

@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use envoi_core::Reply;
+use envoi_core::{Reply, parse_delay};
 use http::header::{DATE, RETRY_AFTER};
 
 /// The longest wait that is believed.
@@ -25,21 +25,10 @@ const CEILING: Duration = Duration::from_secs(24 * 60 * 60);
 #[must_use]
 pub fn retry_after(reply: &Reply, wall: SystemTime) -> Option<Duration> {
     let text = reply.header(RETRY_AFTER.as_str())?.trim();
-    let wait = seconds(text).or_else(|| {
+    let wait = parse_delay(text.as_bytes()).or_else(|| {
         let until = httpdate::parse_http_date(text).ok()?;
         let from = reply.header(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date.trim()).ok());
         Some(until.duration_since(from.unwrap_or(wall)).unwrap_or(Duration::ZERO))
     })?;
     Some(wait.min(CEILING))
-}
-
-fn seconds(text: &str) -> Option<Duration> {
-    // The first character keeps out signs and the words that `f64` knows: `inf`, `nan`.
-    if !text.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
-        return None;
-    }
-    let seconds = text.parse::<f64>().ok()?.min(CEILING.as_secs_f64());
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 86,400,000")]
-    let millis = (seconds * 1000.0).ceil() as u64;
-    Some(Duration::from_millis(millis))
 }

@@ -55,7 +55,6 @@ impl Policy {
     pub fn at_least_once() -> Self {
         Self::base()
             .on_status(StatusCode::REQUEST_TIMEOUT, Action::RetryAfter)
-            .on_status(StatusCode::TOO_EARLY, Action::RetryAfter)
             .on_status(StatusCode::TOO_MANY_REQUESTS, Action::RetryAfter)
             .on_statuses(500..=599, Action::RetryAfter)
     }

@@ -59,12 +59,12 @@ fn sentry_drops_every_refusal_with_the_kind_of_its_status() {
     }
 }
 
-/// BD-2: at least once tries 408, 425, 429 and 5xx again, and nothing else.
+/// BD-2: at least once tries 408, 429 and 5xx again, and nothing else: no other 4xx, 425 included.
 #[test]
 fn at_least_once_retries_what_may_pass() {
     for code in (100..=199).chain(300..=999) {
         let advice = match code {
-            408 | 425 | 429 | 500..=599 => Advice::Retry,
+            408 | 429 | 500..=599 => Advice::Retry,
             _ => Advice::Drop,
         };
         assert_eq!(verdict(&Policy::at_least_once(), code).unwrap().1, advice, "{code}");
@@ -165,6 +165,15 @@ fn errors_are_classified_through_their_sources() {
         assert_eq!((fault.kind(), fault.advice()), (kind, Advice::Retry), "{error:?}");
     }
     let elapsed = Wrapper(tower::timeout::error::Elapsed::new().into());
+    // An I/O error shows what it wraps to `get_ref`, and only what is below that to `source`.
+    for (inner, kind) in [
+        (BoxError::from(io::Error::from(E::ConnectionReset)), Kind::Reset),
+        (io::Error::other(io::Error::from(E::TimedOut)).into(), Kind::Timeout),
+        (tower::timeout::error::Elapsed::new().into(), Kind::Timeout),
+        (Fault::new(Kind::CircuitOpen).into(), Kind::CircuitOpen),
+    ] {
+        assert_eq!(classify(Wrapper(io::Error::other(inner).into()).into()).kind(), kind);
+    }
     assert_eq!(classify(elapsed.into()).kind(), Kind::Timeout);
     let own = Fault::new(Kind::CircuitOpen).with_advice(Advice::RetryAfter(Duration::from_secs(1)));
     let nested = classify(Wrapper(own.into()).into());
@@ -234,7 +243,13 @@ fn retry_after_reads_seconds_and_dates() {
     assert_eq!(seconds("0"), Some(Duration::ZERO));
     assert_eq!(seconds("99999999999999999999999999"), Some(Duration::from_secs(86_400)));
     assert_eq!(seconds("1e400"), Some(Duration::from_secs(86_400)));
-    for absent in ["-1", "+1", "10 Seconds", "", "nan", "inf", "1 0", "0x10", "soon"] {
+    assert_eq!(seconds("+1"), Some(Duration::from_secs(1)));
+    assert_eq!(
+        seconds("16.1"),
+        Some(Duration::from_millis(16_100)),
+        "read as written, not as the nearest float"
+    );
+    for absent in ["-1", "10 Seconds", "", "nan", "inf", "1 0", "0x10", "soon"] {
         assert_eq!(seconds(absent), None, "{absent:?}");
     }
     assert_eq!(wait(&[]), None);

@@ -89,7 +89,10 @@ impl Book {
         } else {
             self.refused.entry(status).or_default()
         };
-        envelope.tally(&mut |category, quantity| *tally.entry(category.clone()).or_default() += quantity);
+        envelope.tally(&mut |category, quantity| {
+            let sum = tally.entry(category.clone()).or_default();
+            *sum = sum.saturating_add(quantity);
+        });
         // A 429 means that the reports have been read (decision 14).
         if status.is_success() || status == StatusCode::TOO_MANY_REQUESTS {
             for item in envelope.items().iter().filter(|item| *item.item_type() == ItemType::ClientReport) {

@@ -42,6 +42,24 @@ async fn items_are_tallied_by_answer() {
     assert_eq!(summary.statuses, BTreeMap::from([(StatusCode::OK, 2), (StatusCode::FORBIDDEN, 1)]));
 }
 
+/// EN-3: quantities are what anybody wrote into a header, so their sum stays at the top instead of overflowing.
+#[tokio::test]
+async fn a_tally_of_hostile_quantities_saturates() {
+    let server = IngestServer::start().await.unwrap();
+    server.script([
+        Step::judge(),
+        Step::judge(),
+        Step::reply(StatusCode::FORBIDDEN),
+        Step::reply(StatusCode::FORBIDDEN),
+    ]);
+    for _ in 0..4 {
+        send(&server, format!("{{}}\n{{\"type\":\"log\",\"item_count\":{}}}\n{{}}\n", u64::MAX)).await;
+    }
+    assert_eq!(server.received_tally()[&DataCategory::LogItem], u64::MAX);
+    assert_eq!(server.refused_tally()[&StatusCode::FORBIDDEN][&DataCategory::LogItem], u64::MAX);
+    assert_eq!(server.summary().requests, 4);
+}
+
 /// CR-6, decision 14: reports count when they were accepted, and on a 429, which the server has read.
 #[tokio::test]
 async fn reported_losses_are_summed() {

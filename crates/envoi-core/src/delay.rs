@@ -1,21 +1,22 @@
 use std::time::Duration;
 
-/// A delay in seconds: decimal digits with an optional fraction and exponent (decision 3).
+/// Reads a delay in seconds, as rate limits and `Retry-After` state it: decimal digits with an optional sign `+`, fraction
+/// and exponent (decision 3).
 ///
 /// Read exactly, without floating point: a fraction is rounded up to the millisecond, and what does not fit is the
 /// longest delay there is, for the caller to cut. White space around is ignored. `None` for anything else, such as
 /// negative numbers, `NaN`, `inf`, hexadecimal digits, or white space inside (decision 2).
 ///
 /// ```
-/// use envoi_envelope::limits::parse::delay;
+/// use envoi_core::parse_delay;
 /// use std::time::Duration;
-/// assert_eq!(delay(b" 60 "), Some(Duration::from_secs(60)));
-/// assert_eq!(delay(b"0.0001"), Some(Duration::from_millis(1)));
-/// assert_eq!(delay(b"1.5e2"), Some(Duration::from_secs(150)));
-/// assert_eq!(delay(b"-1"), None);
+/// assert_eq!(parse_delay(b" 60 "), Some(Duration::from_secs(60)));
+/// assert_eq!(parse_delay(b"0.0001"), Some(Duration::from_millis(1)));
+/// assert_eq!(parse_delay(b"1.5e2"), Some(Duration::from_secs(150)));
+/// assert_eq!(parse_delay(b"-1"), None);
 /// ```
 #[must_use]
-pub fn delay(text: &[u8]) -> Option<Duration> {
+pub fn parse_delay(text: &[u8]) -> Option<Duration> {
     let text = text.trim_ascii();
     let text = text.strip_prefix(b"+").unwrap_or(text);
     let (mantissa, exponent) = match text.iter().position(|byte| matches!(byte, b'e' | b'E')) {
