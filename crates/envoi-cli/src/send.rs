@@ -171,9 +171,9 @@ impl Report<'_> {
         }
         let problems = self.balance.total().envelopes - self.balance.of(Class::Delivered).envelopes;
         if problems > self.told {
-            let rest = text::count(problems - self.told, "envelope");
-            let more = if self.told > 0 { " more" } else { "" };
-            output.note(format_args!("{rest}{more} not delivered; -v or --json tells each"));
+            let noun = if self.told > 0 { "more envelope" } else { "envelope" };
+            let rest = text::count(problems - self.told, noun);
+            output.note(format_args!("{rest} not delivered; -v or --json tells each"));
         }
         output.line(self.balance.table());
     }

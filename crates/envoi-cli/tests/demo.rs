@@ -17,11 +17,11 @@ async fn the_demo_tells_its_story() {
         "the server took 35 envelopes, 0 problems found",
         "2 a flood of logs",
         "the errors overtook",
-        "logs pushed out of their lane",
+        "logs pushed out of their lane (queue_overflow)",
         "3 a rate limit",
         "429",
-        "8 transactions more: 8 held back at the door, 0 requests made",
-        "1 error got through, and a client report told the server: 8 transactions, 24 spans held back",
+        "8 more transactions: 8 held back at the door, 0 requests made",
+        "1 error got through; a client report told the server: 8 transactions, 24 spans held back",
         "4 an outage",
         "the server is down",
         "20 errors posted, 20 held: could not connect",
@@ -47,7 +47,7 @@ async fn the_books_of_the_demo_add_up() {
     let mut table = run.stdout.lines().skip_while(|line| !line.starts_with("category"));
     let columns: Vec<&str> = table.next().unwrap().split_whitespace().collect();
     let held = columns.iter().position(|column| *column == "held").unwrap();
-    for column in ["posted", "delivered", "refused", "queue_overflow", "ratelimit_backoff", "network_error"] {
+    for column in ["posted", "delivered", "refused", "overflow", "limited", "network"] {
         assert!(columns.iter().position(|name| *name == column).unwrap() < held, "{columns:?}");
     }
     let (mut rows, mut sums) = (0, vec![0_u64; held]);
@@ -55,7 +55,7 @@ async fn the_books_of_the_demo_add_up() {
         let numbers: Vec<u64> =
             line.split_whitespace().skip(1).take(held).map(|n| n.replace(',', "").parse().unwrap()).collect();
         assert_eq!(numbers[0], numbers[1..].iter().sum::<u64>(), "{line}");
-        assert!(line.ends_with("the same"), "{line}");
+        assert!(line.contains("  the same"), "{line}");
         sums.iter_mut().zip(&numbers).for_each(|(sum, number)| *sum += number);
         rows += 1;
     }

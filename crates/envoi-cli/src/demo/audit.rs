@@ -111,7 +111,7 @@ impl Audit {
         let reasons: BTreeSet<&DiscardReason> =
             accounts.iter().flat_map(|account| account.lost.keys()).collect();
         let mut columns = vec!["category", "posted", "delivered", "refused"];
-        columns.extend(reasons.iter().map(|reason| reason.as_str()));
+        columns.extend(reasons.iter().map(|reason| head(reason)));
         columns.extend(["held", "the server"]);
         let last = columns.len() - 1;
         let aligned = |(position, name)| {
@@ -144,20 +144,28 @@ impl Audit {
 
 impl Theirs {
     fn tell(&self, agrees: bool) -> String {
-        let reported = self.reported.values().sum();
-        let parts = [
-            (self.received, "taken"),
-            (self.refused.values().sum(), "refused"),
-            (reported, "reported"),
-            (self.untold, "not told"),
-        ];
-        let parts: Vec<String> = parts
-            .into_iter()
-            .filter(|(quantity, _)| *quantity > 0)
-            .map(|(quantity, word)| format!("{} {word}", text::grouped(quantity)))
-            .collect();
-        let word = if agrees { "the same" } else { "otherwise" };
-        format!("{}: {word}", parts.join(", "))
+        let untold = text::grouped(self.untold);
+        match (agrees, self.untold) {
+            (true, 0) => "the same".to_owned(),
+            (true, _) => format!("the same, but for {untold} untold"),
+            (false, _) => format!(
+                "otherwise: {} handed over, {} taken, {} refused, {} reported, {untold} untold",
+                text::grouped(self.handed),
+                text::grouped(self.received),
+                text::grouped(self.refused.values().sum()),
+                text::grouped(self.reported.values().sum()),
+            ),
+        }
+    }
+}
+
+/// The head of the column of a reason: short, so that the table fits into a terminal.
+fn head(reason: &DiscardReason) -> &str {
+    match reason {
+        DiscardReason::QueueOverflow => "overflow",
+        DiscardReason::RatelimitBackoff => "limited",
+        DiscardReason::NetworkError => "network",
+        other => other.as_str(),
     }
 }
 
@@ -209,7 +217,7 @@ mod tests {
         let table = anstream::adapter::strip_str(&audit.table.render()).to_string();
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), 2, "what only others lost is no row: {table}");
-        assert!(lines[1].ends_with("10 taken, 3 refused, 5 reported, 3 not told: the same"), "{table}");
+        assert!(lines[1].ends_with("the same, but for 3 untold"), "{table}");
     }
 
     /// CR-1: whatever is off by one, on either side, is seen.

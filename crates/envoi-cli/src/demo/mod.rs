@@ -48,9 +48,12 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Exit, CliErr
     output.line("");
     if audit.is_right {
         output.line(format_args!(
-            "{}: in every category posted = delivered + refused + lost + held, and the server counted the same",
+            "{}: in every category posted = delivered + refused + lost (overflow, limited, network) + held,",
             paint(GOOD, "the books balance")
         ));
+        output.line(
+            "and the server counted the same, in what it took, what it refused and what it was told of",
+        );
     } else {
         output.line(format_args!("{}; see the last column", paint(BAD, "the books do not balance")));
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::output::{BOLD, DIM, Output, paint};
 
 /// The pause before a scene.
-const CURTAIN: Duration = Duration::from_millis(450);
+const CURTAIN: Duration = Duration::from_millis(320);
 /// The pause after a line.
-const BREATH: Duration = Duration::from_millis(250);
+const BREATH: Duration = Duration::from_millis(180);
 
 /// Tells the story.
 #[derive(Debug)]

@@ -119,7 +119,7 @@ pub(super) async fn flood(world: &mut World, narrator: &mut Narrator<'_>) -> Tol
     let dropped = world.lost(&DataCategory::LogItem);
     narrator
         .say(format_args!(
-            "{} pushed out of their lane, which is full at {LANE} envelopes; the server was told of {}",
+            "{} pushed out of their lane (queue_overflow), full at {LANE} envelopes; the server was told of {}",
             paint(WARN, text::count(dropped, "log")),
             text::grouped(world.told(&DiscardReason::QueueOverflow, &DataCategory::LogItem)),
         ))
@@ -152,8 +152,8 @@ pub(super) async fn limit(world: &mut World, narrator: &mut Narrator<'_>) -> Tol
     let made = world.server.summary().requests - requests;
     narrator
         .say(format_args!(
-            "{} more: {} held back at the door, {} made",
-            text::count(MORE, "transaction"),
+            "{}: {} held back at the door, {} made",
+            text::count(MORE, "more transaction"),
             paint(WARN, at_the_door),
             text::count(made, "request"),
         ))
@@ -165,7 +165,7 @@ pub(super) async fn limit(world: &mut World, narrator: &mut Narrator<'_>) -> Tol
     let told = |category| world.told(&DiscardReason::RatelimitBackoff, &category);
     narrator
         .say(format_args!(
-            "{} got through, and a client report told the server: {}, {} held back",
+            "{} got through; a client report told the server: {}, {} held back (ratelimit_backoff)",
             paint(GOOD, text::count(world.delivered(&DataCategory::Error) - delivered, "error")),
             text::count(told(DataCategory::Transaction), "transaction"),
             text::count(told(DataCategory::Span), "span"),
