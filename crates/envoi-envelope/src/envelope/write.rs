@@ -159,6 +159,13 @@ impl<'a> Writer<'a> {
                 self.glue.put_u8(b'\n');
             }
         }
+        // What was not changed is one piece, and needs no list (EN-8).
+        if self.pieces.is_empty()
+            && self.glue.is_empty()
+            && let Some(run) = self.run.take()
+        {
+            return source.slice(run).into();
+        }
         self.flush_run();
         self.flush_glue();
         self.pieces.into()
