@@ -9,7 +9,8 @@ use crate::delivery::{codec, limited};
 use crate::parts::{Still, envelope, input};
 use crate::{Step, repeat};
 
-const HEADER: &[u8] = b"60:error;transaction:organization:quota, 2700:session:key, 120:metric_bucket:organization::custom";
+const HEADER: &[u8] =
+    b"60:error;transaction:organization:quota, 2700:session:key, 120:metric_bucket:organization::custom";
 
 pub(crate) const STEPS: &[Step] = &[
     ("parse", |times| {
