@@ -19,4 +19,5 @@ mod queues;
 mod reports;
 mod support;
 mod threads;
+mod wakeups;
 mod watching;

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use envoi_core::{Clock, Deliver, DiscardReason, Itemized, Lane, Limits, LossSink, Reply, Reporter, Store};
+use envoi_core::{Clock, Deliver, DiscardReason, Lane, Limits, LossSink, Reply, Reporter, Store};
 use envoi_layers::TokioClock;
 use envoi_layers::outbox::{MemoryStore, Outbox, OutboxConfig, outbox};
 use envoi_testkit::mock::{MockDeliver, Outcome};

@@ -102,7 +102,7 @@ impl<P: Itemized> MemoryStore<P> {
     }
 
     /// Records what was pushed out. Never with the lock held: sinks and payloads are strangers.
-    fn record(&self, evicted: Vec<Entry<P>>) {
+    fn record(&self, evicted: impl IntoIterator<Item = Entry<P>>) {
         for entry in evicted {
             if let Some(host) = self.host.get() {
                 let payload = entry.parcel.payload();
@@ -128,7 +128,8 @@ impl<P: Itemized> Store<P> for MemoryStore<P> {
 
     fn append(&self, parcel: Parcel<P>, tag: u64, now: Instant) -> Result<Fate, Failure<P>> {
         let (index, weight) = (parcel.payload().lane().index(), parcel.payload().weight());
-        let mut evicted = Vec::new();
+        // One out, one in is what a full lane does all the time: that takes no list.
+        let (mut evicted, mut more) = (None, Vec::new());
         let mut state = self.lock();
         if state.closed {
             return Err(Failure::new(Fault::new(Kind::Closed), parcel));
@@ -151,14 +152,15 @@ impl<P: Itemized> Store<P> for MemoryStore<P> {
                 return Err(Failure::new(Fault::new(Kind::QueueFull), parcel));
             }
             match lane.evict() {
-                Some(entry) => evicted.push(entry),
+                Some(entry) if evicted.is_none() => evicted = Some(entry),
+                Some(entry) => more.push(entry),
                 None => break,
             }
         }
         lane.push(Entry { sequence, tag, since: now, weight, parcel });
         state.next_sequence += 1;
         drop(state);
-        self.record(evicted);
+        self.record(evicted.into_iter().chain(more));
         Ok(Fate::Queued)
     }
 
@@ -183,7 +185,7 @@ impl<P: Itemized> Store<P> for MemoryStore<P> {
         let entry = Entry { sequence: lease.0, tag, since, weight, parcel };
         if state.closed {
             drop(state);
-            return self.record(vec![entry]);
+            return self.record([entry]);
         }
         let not_before = not_before.filter(|due| *due > now);
         state.lanes[lane.index()].restore(entry, not_before, until_server);
