@@ -8,5 +8,8 @@
 mod layer;
 mod ticket;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use layer::TrackLayer;
 pub(crate) use ticket::{Stage, Ticket};
