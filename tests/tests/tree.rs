@@ -91,6 +91,11 @@ fn every_published_crate_has_its_papers() {
         );
         assert!(own.lines().count() >= 8, "the README of {} says next to nothing", manifest.name);
         assert!(own.contains("MIT"), "the README of {} lacks the licence", manifest.name);
+        // What is published is the folder of the crate, and both licences ask to go along with the work.
+        for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
+            let copy = text_of(&format!("{}{licence}", manifest.folder()));
+            assert!(copy == text_of(licence), "{} has another {licence}; make it a link", manifest.folder());
+        }
         let mention = format!("`{}`", manifest.name);
         assert!(readme.contains(&mention), "README.md does not name {mention}");
         assert!(changelog.contains(&mention), "CHANGELOG.md does not name {mention}");
