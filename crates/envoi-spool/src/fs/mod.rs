@@ -1,4 +1,5 @@
-//! The file system behind a seam, so that every fault is a deterministic test.
+//! The file system behind a seam: [`RealFs`] and, with the feature `sim`, a simulated one on which every fault is a
+//! deterministic test.
 //!
 //! The trait has what an append log needs and no more. All calls block; the log has one owner and runs on a thread
 //! of its own.
@@ -13,15 +14,22 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 
 mod real;
+#[cfg(feature = "sim")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sim")))]
+pub mod sim;
 
 pub use real::{RealFile, RealFs};
+#[cfg(feature = "sim")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sim")))]
+pub use sim::SimFs;
 
 /// A file system.
 pub trait Fs: Clone + Debug + Send + Sync + 'static {
     /// An open file.
     type File: FsFile;
 
-    /// Makes a directory, 0700, and those above it. One that is there already is fine.
+    /// Makes a directory, 0700, and those above it, all of which outlive a power cut at once. One that is there
+    /// already is fine.
     ///
     /// # Errors
     /// If it cannot be made, or if a symbolic link or a file is in its place.

@@ -37,11 +37,21 @@ impl Fs for RealFs {
     type File = RealFile;
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
+        let missing: Vec<&Path> =
+            path.ancestors().take_while(|above| above.symlink_metadata().is_err()).collect();
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(path)?;
+        for made in missing {
+            let above = made.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            match self.sync_dir(above) {
+                // A directory that we may write to but not read cannot be synced by us.
+                Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+                _ => {}
+            }
+        }
         if std::fs::symlink_metadata(path)?.is_dir() { Ok(()) } else { Err(link_refused(path)) }
     }
 

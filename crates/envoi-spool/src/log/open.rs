@@ -173,6 +173,7 @@ impl<F: Fs> Log<F> {
                 removable.push(input.id);
             }
         }
+        self.sync_newest(recovery);
         for (seq, (slot, entry)) in std::mem::take(&mut plan.records) {
             self.index.insert(seq, slot);
             recovery.records.push(entry);
@@ -187,6 +188,19 @@ impl<F: Fs> Log<F> {
             && let Err(error) = self.flush_acks(true)
         {
             recovery.notes.push(format!("{}: cannot be tidied up yet: {error}", self.dir.display()));
+        }
+    }
+
+    /// What a killed process wrote and did not sync is found in the cache of the system: now it is here to stay, so that
+    /// a later [`Log::sync`] speaks for all records. Older segments were synced when they were left.
+    fn sync_newest(&mut self, recovery: &mut Recovery) {
+        let Some((id, _)) = self.segments.last_key_value().filter(|(_, newest)| newest.live > 0) else {
+            return;
+        };
+        let path = self.dir.join(names::segment(*id));
+        if let Err(error) = self.fs.open(&path, true).and_then(|mut file| file.sync_data()) {
+            self.io_errors += 1;
+            recovery.notes.push(format!("{}: cannot be synced: {error}", path.display()));
         }
     }
 

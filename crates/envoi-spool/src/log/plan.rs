@@ -144,7 +144,8 @@ fn segment(
     // Without all of the segment or of its ack log nobody can say what is missing.
     let readable = scan.failed.is_none() && acks.failed.is_none();
     if readable && let Some(base) = base {
-        let upper = upper.unwrap_or_else(|| present.keys().next_back().map_or(base, |last| last + 1));
+        // What was settled was there, too, and so was all before it.
+        let upper = upper.unwrap_or_else(|| seen(input).max().map_or(base, |last| last.saturating_add(1)));
         missing(base, upper, *id, |seq| present.contains_key(&seq) || ended(seq), &mut step, plan);
     }
     if let Tail::Torn(from) = scan.tail {

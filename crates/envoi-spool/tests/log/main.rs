@@ -1,5 +1,14 @@
 //! The append log of a lane, through its public API.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
 
 mod basics;
 mod common;
+mod crash;
+mod model;
+mod story;
