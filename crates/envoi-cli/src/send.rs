@@ -70,8 +70,11 @@ Losses are reported to the server as client reports, which ride on later envelop
 end.
 
 Nothing is tried twice, unless --retries says so, and then only after network errors: after 1 s,
-2 s and so on up to 30 s, or as soon as another envelope gets through. Ctrl-C begins no more, waits
-a moment for what is on its way, and prints the balance; a second Ctrl-C does not wait.
+2 s and so on up to 30 s, or as soon as another envelope gets through. A connection that is cut
+under the same envelope three times in a row ends it in any case.
+
+Ctrl-C begins no more, waits a moment for what is on its way, and prints the balance; a second
+Ctrl-C does not wait.
 
 With --json every line is an object with a `type`, the summary comes last:
   {\"type\":\"envelope\",\"file\",\"event_id\",\"items\",\"held_items\",\"bytes\",\"attempts\",\"outcome\"}
