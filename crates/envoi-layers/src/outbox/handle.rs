@@ -3,9 +3,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-use envoi_core::{Failure, Fate, Fault, Itemized, Lane, Ledger, Parcel, Receipt};
+use envoi_core::{Confirm, Failure, Fate, Fault, Itemized, Kind, Lane, Ledger, Parcel, Receipt};
+
+use tokio::sync::oneshot;
 
 use super::outcome::{End, Outcome, Outcomes};
 use super::shared::Shared;
@@ -19,6 +22,10 @@ use super::watch::Until;
 pub struct Outbox<P: Itemized> {
     shared: Arc<Shared<P>>,
     _alive: Arc<Alive<P>>,
+}
+
+fn evicted() -> Fault {
+    Fault::new(Kind::Storage).with_message("it made room for others before it was stored")
 }
 
 /// Dropped with the last handle.
@@ -48,9 +55,72 @@ impl<P: Itemized> Outbox<P> {
     /// If the payload was not accepted: the queue is full and drops the newest, the payload is larger than its lane,
     /// or the outbox is closed. It is recorded as lost already; there is nothing left to do.
     pub fn post(&self, payload: impl Into<Parcel<P>>) -> Result<Fate, Fault> {
-        let parcel = payload.into();
+        self.post_with(payload.into(), None)
+    }
+
+    /// Posts a payload and waits until it is where it survives a power failure.
+    ///
+    /// The answer is then [`Fate::Stored`]. It is [`Fate::Queued`] if the store is one in memory, or its disk fails for now:
+    /// the payload is taken on all the same. To drop the future once it was polled takes nothing back.
+    ///
+    /// ```
+    /// # use envoi_core::{Failure, Fate, Parcel, Receipt};
+    /// # use envoi_testkit::Goods;
+    /// # use envoi_layers::outbox::{MemoryStore, OutboxConfig, outbox};
+    /// # use tower::service_fn;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # let service = service_fn(|parcel: Parcel<Goods>| async move { drop(parcel); Ok::<_, Failure<Goods>>(Receipt::delivered()) });
+    /// # let (outbox, _driver) = outbox(MemoryStore::new(), OutboxConfig::new(), service);
+    /// if outbox.post_durable(Goods::new("error")).await? == Fate::Queued {
+    ///     eprintln!("held in memory only");
+    /// }
+    /// # Ok::<_, envoi_core::Fault>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Outbox::post`]; and if the payload had to make room for others before it was stored. It is recorded as lost in
+    /// any case.
+    pub async fn post_durable(&self, payload: impl Into<Parcel<P>>) -> Result<Fate, Fault> {
+        let (sender, receiver) = oneshot::channel();
+        let confirm = Box::new(move |fate| {
+            // Who does not wait any more does not mind.
+            let _ = sender.send(fate);
+        });
+        match self.post_with(payload.into(), Some(confirm))? {
+            Fate::Spent => Ok(Fate::Spent),
+            _ => receiver.await.map_err(|_| evicted()),
+        }
+    }
+
+    /// [`Outbox::post_durable`] for threads without a runtime: blocks this one for at most `within`. When that is over the
+    /// answer is [`Fate::Queued`]: the payload is taken on, and nobody knows yet whether it is safe.
+    ///
+    /// # Errors
+    /// As [`Outbox::post_durable`].
+    pub fn post_durable_blocking(
+        &self,
+        payload: impl Into<Parcel<P>>,
+        within: Duration,
+    ) -> Result<Fate, Fault> {
+        let (sender, receiver) = sync_channel(1);
+        let confirm = Box::new(move |fate| {
+            // Who does not wait any more does not mind.
+            let _ = sender.send(fate);
+        });
+        match self.post_with(payload.into(), Some(confirm))? {
+            Fate::Spent => Ok(Fate::Spent),
+            _ => match receiver.recv_timeout(within) {
+                Ok(fate) => Ok(fate),
+                Err(RecvTimeoutError::Timeout) => Ok(Fate::Queued),
+                Err(RecvTimeoutError::Disconnected) => Err(evicted()),
+            },
+        }
+    }
+
+    fn post_with(&self, parcel: Parcel<P>, confirm: Option<Confirm>) -> Result<Fate, Fault> {
         self.shared.books().posted(parcel.payload());
-        self.shared.admit(parcel).map(|receipt| receipt.fate()).map_err(|failure| {
+        self.shared.admit(parcel, confirm).map(|receipt| receipt.fate()).map_err(|failure| {
             let (fault, parcel) = failure.into_parts();
             let loss = fault.loss();
             self.shared.core.announcer.announce(|| Outcome {
@@ -75,10 +145,10 @@ impl<P: Itemized> Outbox<P> {
         let books = self.shared.books();
         let ledger: &dyn Any = &books.ledger;
         if parcel.custodian().is_some_and(|custodian| custodian.keeps(ledger)) {
-            return self.shared.admit(parcel);
+            return self.shared.admit(parcel, None);
         }
         books.posted(parcel.payload());
-        self.shared.admit(parcel).inspect_err(|failure| {
+        self.shared.admit(parcel, None).inspect_err(|failure| {
             if let Some(parcel) = failure.parcel() {
                 parcel.payload().tally(&mut |category, quantity| books.ledger.withdrawn(category, quantity));
             }

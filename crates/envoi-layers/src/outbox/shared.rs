@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use envoi_core::{
-    DiscardReason, Failure, Fate, Fault, Itemized, Kind, Limits, LossSink, Parcel, Receipt, Reporter,
-    SharedClock, Store, StoreHost,
+    Confirm, DiscardReason, Failure, Fate, Fault, Itemized, Kind, Limits, LossSink, Parcel, Receipt,
+    Reporter, SharedClock, Store, StoreHost,
 };
 use http::StatusCode;
 
@@ -33,6 +33,8 @@ pub(super) struct Core<C> {
     pub(super) watch: Watch,
     pub(super) counters: Counters,
     pub(super) announcer: Announcer,
+    // Whether the reporter, which knows the payload and not only its categories, has anything to report.
+    pub(super) has_unreported: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl<C: Clone + Ord + Send + Sync + 'static> LossSink<C> for Core<C> {
@@ -58,6 +60,10 @@ impl<C: Clone + Ord + Send + Sync + 'static> StoreHost<C> for Core<C> {
         Counters::add(&self.counters.given_up);
         self.announcer.announce(|| Outcome::new(End::Evicted));
         self.watch.settle(tag);
+    }
+
+    fn has_unreported(&self) -> bool {
+        (self.has_unreported)()
     }
 
     fn found(&self, category: &C, quantity: u64) {
@@ -104,7 +110,9 @@ pub(super) struct Shared<P: Itemized> {
 
 impl<P: Itemized> Shared<P> {
     pub(super) fn new(store: Arc<dyn Store<P>>, config: &OutboxConfig<P>) -> Arc<Self> {
+        let reporter = config.reporter.clone();
         let core = Arc::new(Core {
+            has_unreported: Box::new(move || reporter.as_ref().is_some_and(|reporter| reporter.is_pending())),
             books: Arc::new(Books::new(config.ledger.clone(), config.losses.clone())),
             signal: Signal::default(),
             watch: Watch::default(),
@@ -140,7 +148,11 @@ impl<P: Itemized> Shared<P> {
     }
 
     /// Takes a parcel on that is in the ledger already. The steps are those of the module's documentation.
-    pub(super) fn admit(&self, mut parcel: Parcel<P>) -> Result<Receipt, Failure<P>> {
+    pub(super) fn admit(
+        &self,
+        mut parcel: Parcel<P>,
+        confirm: Option<Confirm>,
+    ) -> Result<Receipt, Failure<P>> {
         if self.is_closed() {
             return Err(Failure::new(Fault::new(Kind::Closed), parcel));
         }
@@ -155,7 +167,7 @@ impl<P: Itemized> Shared<P> {
             return Ok(Receipt::new(Fate::Spent));
         }
         let custodian = parcel.reclaim();
-        self.enqueue(parcel, now).map_err(|mut failure| {
+        self.enqueue(parcel, now, confirm).map_err(|mut failure| {
             if let (Some(parcel), Some(custodian)) = (failure.parcel_mut(), custodian) {
                 parcel.entrust(custodian);
             }
@@ -181,11 +193,20 @@ impl<P: Itemized> Shared<P> {
         payload.is_spent()
     }
 
-    fn enqueue(&self, parcel: Parcel<P>, now: Instant) -> Result<Receipt, Failure<P>> {
+    fn enqueue(
+        &self,
+        parcel: Parcel<P>,
+        now: Instant,
+        confirm: Option<Confirm>,
+    ) -> Result<Receipt, Failure<P>> {
         let lane = parcel.payload().lane();
         // Entered before it is appended, so that no flush misses it.
         let tag = self.core.watch.enter();
-        match self.store.append(parcel, tag, now) {
+        let fate = match confirm {
+            Some(confirm) => self.store.append_durable(parcel, tag, now, confirm),
+            None => self.store.append(parcel, tag, now),
+        };
+        match fate {
             Ok(fate) => {
                 self.core.signal.lanes_filled(LaneSet::of(lane));
                 Ok(Receipt::new(fate))
@@ -207,7 +228,7 @@ impl<P: Itemized> Shared<P> {
             return false;
         }
         let Some(report) = reporter.standalone() else { return false };
-        match self.enqueue(Parcel::new(report), now) {
+        match self.enqueue(Parcel::new(report), now, None) {
             Ok(_) => true,
             Err(failure) => {
                 if let Some(report) = failure.parcel() {

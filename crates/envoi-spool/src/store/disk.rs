@@ -204,7 +204,11 @@ impl<F: Fs> Disk<F> {
                 }
             }
         }
-        recovered.sort_by_key(|record| record.index.enqueued_ms);
+        // What was written anew has the place of what it replaced.
+        recovered.sort_by_key(|Recovered { address, index, meta }| {
+            let seq = meta.replaces.map_or(address.seq, |replaced| replaced.seq.min(address.seq));
+            (index.enqueued_ms, address.source, seq)
+        });
         let mut entries = Vec::with_capacity(recovered.len());
         for Recovered { address, index, meta } in recovered {
             let uuid = self.slot(address.source).map(|slot| slot.uuid).unwrap_or_default();

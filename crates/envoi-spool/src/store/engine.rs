@@ -125,10 +125,11 @@ where
             }
             self.read(work.fetch, &mut events);
             self.report(&std::mem::take(&mut work.losses));
+            // First, so that what was let go makes room on the disk.
+            self.settle(work.notes);
             if !work.jobs.is_empty() {
                 self.write(work.jobs, &mut events);
             }
-            self.settle(work.notes);
             self.tend(&mut events);
             self.inner.tell(events);
             if work.closing {
