@@ -20,12 +20,23 @@ pub fn rfc3339(time: SystemTime) -> String {
     let (seconds, millis) = since_epoch(time);
     let (days, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
     let (year, month, day) = civil(days);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{millis:03}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
+    // By hand, because it is done for every envelope: `format!` takes nearly three times as many instructions.
+    let mut text = String::with_capacity("0000-00-00T00:00:00.000Z".len());
+    let mut put = |number: i64, digits: u32, after: char| {
+        for place in (0..digits).rev() {
+            let digit = u32::try_from(number / 10_i64.pow(place) % 10).unwrap_or(0);
+            text.extend(char::from_digit(digit, 10));
+        }
+        text.push(after);
+    };
+    put(year, 4, '-');
+    put(month, 2, '-');
+    put(day, 2, 'T');
+    put(second / 3600, 2, ':');
+    put(second / 60 % 60, 2, ':');
+    put(second % 60, 2, '.');
+    put(millis.into(), 3, 'Z');
+    text
 }
 
 fn since_epoch(time: SystemTime) -> (i64, u32) {

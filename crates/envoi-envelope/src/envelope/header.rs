@@ -174,6 +174,23 @@ impl Header {
         let text = std::str::from_utf8(&raw).unwrap_or("{}");
         Self::parse(raw.clone(), text).map_err(|_| HeaderError::InvalidValue)
     }
+
+    /// What the header is with `attributes` set, given as name and JSON value: for values that were made here, on one
+    /// line and such as the attribute can have, because the result is not read again.
+    pub(super) fn raw_with(&self, attributes: &[(&str, String)]) -> Result<Bytes, HeaderError> {
+        let mut text = Cow::Borrowed(self.text());
+        for (key, value) in attributes {
+            let place = match &text {
+                Cow::Borrowed(_) => self.place_of(key),
+                Cow::Owned(text) => json::find(text, key),
+            };
+            text = Cow::Owned(json::with_member(&text, place, key, value));
+        }
+        if text.len() > MAX_HEADER_BYTES {
+            return Err(HeaderError::TooLarge { bytes: text.len() });
+        }
+        Ok(Bytes::from(text.into_owned()))
+    }
 }
 
 fn attribute_help(key: &str) -> &'static str {

@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use envoi_core::Segments;
 
-use super::header::{Header, HeaderError};
+use super::header::HeaderError;
 use super::item::Item;
 use super::model::Envelope;
 
@@ -36,13 +36,12 @@ impl Envelope {
         self.write(self.items.iter().filter(|item| !item.is_rider())).to_bytes()
     }
 
-    /// The envelope with attributes set in its header, given as name and JSON value. Only the header is copied.
+    /// The envelope with attributes set in its header, given as name and JSON value that were made here. Only the
+    /// header is copied.
     pub(crate) fn to_segments_with(&self, attributes: &[(&str, String)]) -> Result<Segments, HeaderError> {
-        let header = attributes
-            .iter()
-            .try_fold(self.header.clone(), |header: Header, (name, json)| header.with(name, json))?;
+        let header = self.header.raw_with(attributes)?;
         let mut writer = Writer::new(&self.source);
-        writer.line(header.raw(), None);
+        writer.line(&header, None);
         writer.items(self.items.iter());
         Ok(writer.finish())
     }
