@@ -113,17 +113,21 @@ fn headers(head: &RequestHead, problems: &mut Vec<Problem>) {
     }
 }
 
+/// So many items that must not be together are named; after them nobody reads on. It also bounds the work, which is a
+/// look at all items for each of them.
+const COMBINATIONS: usize = 16;
+
 /// EN-6, EN-7, IT-1.
 fn items(envelope: &Envelope, bounds: &Bounds, problems: &mut Vec<Problem>) {
     if envelope.is_empty() {
         problems.push(Problem::NoItems);
     }
     let mut combined = Envelope::new();
-    for (item, entry) in envelope.items().iter().enumerate() {
-        if let Err(error) = combined.push(entry.clone()) {
-            problems.push(Problem::Combination { item, kind: error.kind() });
-        }
-    }
+    let refused = envelope.items().iter().enumerate().filter_map(|(item, entry)| {
+        let kind = combined.push(entry.clone()).err()?.kind();
+        Some(Problem::Combination { item, kind })
+    });
+    problems.extend(refused.take(COMBINATIONS));
     if let Err(error) = bounds.sizes.check(envelope) {
         problems.push(Problem::Size(error));
     }

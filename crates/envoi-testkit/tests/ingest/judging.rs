@@ -161,3 +161,22 @@ async fn items_are_checked() {
     assert_eq!(problems[1], [Problem::Combination { item: 1, kind: PushErrorKind::SecondEvent }]);
     assert!(matches!(problems[2][..], [Problem::Size(_)]), "{problems:?}");
 }
+
+/// EN-3: an envelope that breaks the same rule tens of thousands of times is refused at once, and in few words.
+#[tokio::test]
+async fn few_broken_rules_stand_for_all() {
+    let server = IngestServer::start().await.unwrap();
+    let mut envelope = String::from("{}\n");
+    for _ in 0..40_000 {
+        envelope.push_str("{\"type\":\"attachment\"}\n\n");
+    }
+    for _ in 0..40_000 {
+        envelope.push_str("{\"type\":\"event\"}\n\n");
+    }
+    let (status, body) = send(&server, envelope).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(body.len() < 4096, "{}", body.len());
+    let problems = &server.requests()[0].problems;
+    assert_eq!(problems[0], Problem::Combination { item: 40_001, kind: PushErrorKind::SecondEvent });
+    assert!(problems.len() < 50);
+}
