@@ -6,7 +6,7 @@ use bytes::Bytes;
 use envoi_core::{Deliver, Parcel};
 use envoi_envelope::{Dsn, Envelope, EnvelopeCodec};
 use envoi_http::{AuthLayer, CompressLayer, EncodeLayer, Encoding, HeaderAuth, HttpClient, Policy};
-use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -79,9 +79,24 @@ impl Bare {
     /// If one fails.
     pub async fn send(&self, count: u64) {
         for _ in 0..count {
-            let response = self.client.request(self.request.clone().map(Full::new)).await.unwrap();
-            assert!(response.status().is_success());
-            response.into_body().collect().await.unwrap();
+            self.exchange(self.request.clone()).await;
         }
+    }
+
+    /// Sends the request once, with a body that is encoded already.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub async fn send_encoded(&self, encoding: &'static str, body: Bytes) {
+        let mut request = self.request.clone();
+        request.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        *request.body_mut() = body;
+        self.exchange(request).await;
+    }
+
+    async fn exchange(&self, request: Request<Bytes>) {
+        let response = self.client.request(request.map(Full::new)).await.unwrap();
+        assert!(response.status().is_success());
+        response.into_body().collect().await.unwrap();
     }
 }

@@ -8,8 +8,11 @@
 )]
 
 pub mod clients;
+pub mod queues;
+pub mod report;
 pub mod samples;
 pub mod server;
+pub mod usage;
 
 use std::time::Instant;
 

@@ -15,6 +15,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+/// The name of its thread.
+pub const THREAD: &str = "server";
+
 const REPLY: &str = r#"{"id":"9ec79c33ec9942ab8353589fcb2e04dc"}"#;
 
 /// The server. Ends when it is dropped.
@@ -51,7 +54,7 @@ impl Server {
         let (sender, receiver) = mpsc::channel();
         let thread = {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name("server".into()).spawn(move || {
+            std::thread::Builder::new().name(THREAD.into()).spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(serve(latency, shared, states, &sender));
             })
