@@ -117,6 +117,24 @@ fn a_post_allocates_the_parcel_and_nothing_else() {
     }
 }
 
+/// TP-1: in a full lane, too, a post allocates its parcel only; the oldest makes room and is counted as lost.
+#[test]
+fn a_post_into_a_full_lane_allocates_the_parcel_and_nothing_else() {
+    let store = MemoryStore::new().capacity(Capacity::new(32, usize::MAX));
+    let reports = ClientReports::new();
+    let (outbox, _driver) = outbox(store, OutboxConfig::new().losses(reports.clone()), Sink);
+    for _ in 0..64 {
+        outbox.post(event()).unwrap();
+    }
+    assert!(reports.is_pending(), "the lane is full");
+    for _ in 0..32 {
+        let mut envelope = Some(event());
+        let info = measure(|| drop(envelope.take().map(|envelope| outbox.post(envelope))));
+        assert_eq!(info.count_total, 1);
+        assert_eq!(outbox.stats().queued(), 32);
+    }
+}
+
 /// A parcel that is made already is posted without any allocation.
 #[test]
 fn posting_a_parcel_allocates_nothing() {
