@@ -10,5 +10,7 @@ pub mod format;
 pub mod fs;
 pub mod log;
 mod store;
+mod tiered;
 
 pub use store::{Durability, OnBusy, OpenError, Spool, SpoolConfig, SpoolState, SpoolStats, Trouble};
+pub use tiered::Tiered;

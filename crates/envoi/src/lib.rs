@@ -26,9 +26,13 @@
 //! | `gzip` | yes | request compression with gzip and deflate |
 //! | `br`, `zstd` | no | request compression with Brotli, Zstandard |
 //! | `tracing` | yes | events about losses and refusals |
+//! | `spool` | no | the disk buffer: what is not sent yet survives the process |
 //! | `metrics` | no | gauges and counters for the `metrics` facade |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "spool")]
+#[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
+mod disk;
 mod guard;
 mod headers;
 pub mod sentry;
@@ -42,6 +46,14 @@ pub use envoi_envelope as envelope;
 pub use envoi_http as http;
 #[doc(no_inline)]
 pub use envoi_layers as layers;
+#[cfg(feature = "spool")]
+#[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
+#[doc(no_inline)]
+pub use envoi_spool as spool;
+
+#[cfg(feature = "spool")]
+#[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
+pub use disk::DiskBufferLayer;
 
 pub use envoi_core::{DiscardReason, Fate, Fault, Kind, Lane, LossSink};
 pub use envoi_envelope::{DataCategory, Dsn, DsnError, Envelope, Item};

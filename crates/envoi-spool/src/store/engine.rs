@@ -568,11 +568,14 @@ where
             let mut events = Vec::new();
             self.probe(&mut events);
             let work = self.inner.lock().take_work(usize::MAX);
+            for command in work.commands {
+                self.obey(command);
+            }
             self.report(&work.losses);
+            self.settle(work.notes);
             if !work.jobs.is_empty() {
                 self.write(work.jobs, &mut events);
             }
-            self.settle(work.notes);
             self.inner.tell(events);
         }
         if !self.inner.host().is_none_or(|host| host.has_unreported()) {

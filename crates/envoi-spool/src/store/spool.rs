@@ -103,6 +103,13 @@ where
         answer.recv_timeout(ANSWER).map_err(|_| io::ErrorKind::TimedOut)?
     }
 
+    /// [`Spool::save_state`] without waiting: before the spool is dropped it is done, or the disk did not take it.
+    pub fn save_state_soon(&self, name: &str, bytes: &[u8]) {
+        let (reply, _) = sync_channel(1);
+        // After a fork there is nobody to do it.
+        let _ = self.ask(Command::Save { name: name.to_owned(), bytes: bytes.to_vec(), reply });
+    }
+
     /// What was saved under a name, unless it is missing, damaged, older than `max_age`, or from the future. Blocks on
     /// the disk.
     ///

@@ -11,4 +11,5 @@ mod restart;
 mod slots;
 mod state;
 mod support;
+mod tiered;
 mod trouble;

@@ -12,7 +12,7 @@ fn state_survives_restarts() {
     let (spool, _host) = open(dir.path(), config.clone());
     assert_eq!(spool.load_state("limits", SECOND).unwrap(), None);
     spool.save_state("limits", b"old").unwrap();
-    spool.save_state("limits", b"error:60").unwrap();
+    spool.save_state_soon("limits", b"error:60");
     drop(spool);
     let (spool, _host) = open(dir.path(), config.clone());
     wall.advance(SECOND);

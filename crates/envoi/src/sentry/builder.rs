@@ -72,6 +72,8 @@ struct Settings {
     hold_limited: bool,
     dsn_header: bool,
     clock: SharedClock,
+    #[cfg(feature = "spool")]
+    disk: Option<(std::path::PathBuf, envoi_spool::SpoolConfig)>,
 }
 
 impl Default for Settings {
@@ -103,6 +105,8 @@ impl Default for Settings {
             hold_limited: true,
             dsn_header: false,
             clock: Arc::new(TokioClock),
+            #[cfg(feature = "spool")]
+            disk: None,
         }
     }
 }
@@ -236,6 +240,32 @@ impl<D, H, C> SentryBuilder<D, H, C> {
     /// (CR-5). `None` leaves it at flush and close.
     pub fn report_interval(mut self, interval: Option<Duration>) -> Self {
         self.settings.report_interval = interval;
+        self
+    }
+
+    /// Keeps what is not sent yet in the directory `path`, so that it survives the process (OC-1): envelopes are there
+    /// before the first attempt and go with a known outcome; rate limits are kept there as well (RL-12). Takes the place
+    /// of the queue in memory and its [capacity](Self::capacity).
+    ///
+    /// ```no_run
+    /// let transport = envoi::sentry("https://public@o1.ingest.sentry.io/42")?.disk_buffer("/var/lib/app/envoi").build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "spool")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
+    pub fn disk_buffer(self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.disk_buffer_with(path, envoi_spool::SpoolConfig::new())
+    }
+
+    /// [`SentryBuilder::disk_buffer`] with settings of your own. The clock is that of the transport.
+    #[cfg(feature = "spool")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
+    pub fn disk_buffer_with(
+        mut self,
+        path: impl Into<std::path::PathBuf>,
+        config: envoi_spool::SpoolConfig,
+    ) -> Self {
+        self.settings.disk = Some((path.into(), config));
         self
     }
 
@@ -460,10 +490,43 @@ where
             .clock(Arc::clone(&clock));
         // An outbox that knows no limits leaves them to the filter, which drops.
         let config = if settings.hold_limited { config.limits(limits.clone()) } else { config };
+        #[cfg(feature = "spool")]
+        let (spool, (outbox, driver)) = match settings.disk {
+            Some((path, disk)) => {
+                let spool = envoi_spool::Spool::open(path, disk.clock(Arc::clone(&clock)));
+                let spool = Arc::new(spool.map_err(BuildError::Disk)?);
+                restore_limits(&spool, &limits, &*clock);
+                (Some(Arc::clone(&spool)), outbox(spool, config, service))
+            }
+            None => (None, outbox(store, config, service)),
+        };
+        #[cfg(not(feature = "spool"))]
         let (outbox, driver) = outbox(store, config, service);
-        let parts = Parts { outbox, ledger, limits, reports, losses, clock, batching: settings.batching };
+        let parts = Parts {
+            outbox,
+            ledger,
+            limits,
+            reports,
+            losses,
+            clock,
+            batching: settings.batching,
+            #[cfg(feature = "spool")]
+            spool,
+        };
         let (transport, driver) = Transport::assemble(parts, driver);
         Ok((transport, Some(driver)))
+    }
+}
+
+/// Takes over the limits that were in force when the last run ended (RL-12). They are a courtesy: without them the server
+/// says it again.
+#[cfg(feature = "spool")]
+fn restore_limits(spool: &envoi_spool::Spool<Envelope>, limits: &RateLimits, clock: &dyn envoi_core::Clock) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    if let Ok(Some(saved)) = spool.load_state(crate::transport::LIMITS, DAY)
+        && let Ok(saved) = LimitsSnapshot::from_json(&saved)
+    {
+        limits.restore(&saved, clock.now(), clock.wall());
     }
 }
 

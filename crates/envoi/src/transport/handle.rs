@@ -30,7 +30,13 @@ pub(crate) struct Parts {
     pub(crate) losses: Losses,
     pub(crate) clock: SharedClock,
     pub(crate) batching: BatchConfig,
+    #[cfg(feature = "spool")]
+    pub(crate) spool: Option<Arc<envoi_spool::Spool<Envelope>>>,
 }
+
+/// The name that rate limits are kept under in the disk buffer.
+#[cfg(feature = "spool")]
+pub(crate) const LIMITS: &str = "rate-limits";
 
 /// The handle that an application keeps. Clones are cheap and equal; use it from any thread, with or without a runtime.
 ///
@@ -68,9 +74,20 @@ pub(super) struct Inner {
     pub(super) clock: SharedClock,
     pub(super) batching: Batching,
     closed: AtomicBool,
+    #[cfg(feature = "spool")]
+    spool: Option<Arc<envoi_spool::Spool<Envelope>>>,
 }
 
 impl Inner {
+    /// Keeps the limits for the next run (RL-12).
+    #[cfg(feature = "spool")]
+    fn keep_limits(&self) {
+        if let Some(spool) = &self.spool {
+            let limits = self.limits.save(self.clock.now(), self.clock.wall());
+            spool.save_state_soon(LIMITS, limits.to_json().as_bytes());
+        }
+    }
+
     fn post(&self, parcel: Parcel<Envelope>) -> Result<Fate, Fault> {
         if guard::is_inside() {
             let envelope = parcel.payload();
@@ -136,6 +153,10 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.post_all(self.batching.flush());
         self.batching.bell.notify_one();
+        #[cfg(feature = "spool")]
+        if !self.closed.load(Ordering::Acquire) {
+            self.keep_limits();
+        }
     }
 }
 
@@ -159,6 +180,8 @@ impl Transport {
             unposted,
             clock: parts.clock,
             closed: AtomicBool::new(false),
+            #[cfg(feature = "spool")]
+            spool: parts.spool,
         });
         let driver = TransportDriver::new(driver, Arc::downgrade(&inner), Arc::clone(&inner.batching.bell));
         (Self { inner: Some(inner) }, driver)
@@ -196,6 +219,45 @@ impl Transport {
     /// there is nothing left to do.
     pub fn send(&self, envelope: impl Into<Parcel<Envelope>>) -> Result<Fate, Fault> {
         self.inner()?.post(envelope.into())
+    }
+
+    /// [`Transport::send`], and waits until the disk buffer has made the envelope safe from a power failure: the answer is
+    /// then [`Fate::Stored`]. It is [`Fate::Queued`] without a disk buffer, or while its disk fails. To drop the future once
+    /// it was polled takes nothing back.
+    ///
+    /// # Errors
+    /// As [`Transport::send`]; and if the envelope had to make room for others before it was stored.
+    pub async fn send_durable(&self, envelope: impl Into<Parcel<Envelope>>) -> Result<Fate, Fault> {
+        let inner = self.inner()?;
+        if guard::is_inside() {
+            return inner.post(envelope.into());
+        }
+        inner.outbox.post_durable(envelope).await
+    }
+
+    /// [`Transport::send_durable`] for threads without a runtime: blocks this one for at most `within`. When that is over
+    /// the answer is [`Fate::Queued`]. For panic hooks.
+    ///
+    /// # Errors
+    /// As [`Transport::send_durable`].
+    pub fn send_durable_blocking(
+        &self,
+        envelope: impl Into<Parcel<Envelope>>,
+        within: Duration,
+    ) -> Result<Fate, Fault> {
+        let inner = self.inner()?;
+        if guard::is_inside() {
+            return inner.post(envelope.into());
+        }
+        inner.outbox.post_durable_blocking(envelope, within)
+    }
+
+    /// How the disk buffer is doing; `None` if there is none.
+    #[cfg(feature = "spool")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
+    #[must_use]
+    pub fn disk_stats(&self) -> Option<envoi_spool::SpoolStats> {
+        self.inner.as_ref()?.spool.as_ref().map(|spool| spool.stats())
     }
 
     /// Adds a log, serialised as one JSON object, to the next container of logs (TP-4). Never blocks.
@@ -289,7 +351,12 @@ impl Transport {
     pub async fn close(&self, within: Duration) -> Closed {
         self.begin_close();
         match &self.inner {
-            Some(inner) => inner.outbox.close(within).await,
+            Some(inner) => {
+                let closed = inner.outbox.close(within).await;
+                #[cfg(feature = "spool")]
+                inner.keep_limits();
+                closed
+            }
             None => Closed::nothing(),
         }
     }
@@ -298,7 +365,12 @@ impl Transport {
     /// panic hooks.
     pub fn close_blocking(&self, within: Duration) -> Closed {
         self.begin_close();
-        self.inner.as_ref().map_or_else(Closed::nothing, |inner| inner.outbox.close_blocking(within))
+        self.inner.as_ref().map_or_else(Closed::nothing, |inner| {
+            let closed = inner.outbox.close_blocking(within);
+            #[cfg(feature = "spool")]
+            inner.keep_limits();
+            closed
+        })
     }
 
     /// The network is back: what waits for a back-off is tried at once (OC-6).

@@ -11,4 +11,6 @@ pub use driver::TransportDriver;
 pub use handle::Transport;
 pub use stats::TransportStats;
 
+#[cfg(feature = "spool")]
+pub(crate) use handle::LIMITS;
 pub(crate) use handle::Parts;
