@@ -90,8 +90,9 @@ pub(crate) struct AckLog<F> {
 }
 
 impl<F> AckLog<F> {
+    /// What an earlier process wrote may not be synced either, so a file that is there counts as dirty.
     pub(crate) const fn new(exists: bool, len: u64) -> Self {
-        Self { len, exists, created: false, pending: Vec::new(), file: None, dirty: false, unsure: false }
+        Self { len, exists, created: false, pending: Vec::new(), file: None, dirty: exists, unsure: false }
     }
 
     pub(crate) const fn is_dirty(&self) -> bool {

@@ -142,7 +142,8 @@ impl<F: Fs> Log<F> {
             next_seq: plan.last_seq.min(Seq::MAX.0) + 1,
             next_id: newest.map_or(1, |id| id.saturating_add(1)),
             graves: found.acks.difference(&found.segments).copied().collect(),
-            unlinked: false,
+            // A killed process may not have synced what it deleted.
+            unlinked: true,
             sync_error: None,
             unsynced: 0,
             waiting: 0,
@@ -179,20 +180,21 @@ impl<F: Fs> Log<F> {
             recovery.records.push(entry);
         }
         recovery.losses = plan.losses;
+        let tidy = !removable.is_empty() || !self.graves.is_empty();
         for id in removable {
             self.remove(id);
         }
         // Before anybody counts the losses: so they are not counted again after a crash.
         let counted = !recovery.losses.is_empty();
-        if (counted || !self.graves.is_empty() || self.unlinked)
+        if (counted || tidy)
             && let Err(error) = self.flush_acks(true)
         {
             recovery.notes.push(format!("{}: cannot be tidied up yet: {error}", self.dir.display()));
         }
     }
 
-    /// What a killed process wrote and did not sync is found in the cache of the system: now it is here to stay, so that
-    /// a later [`Log::sync`] speaks for all records. Older segments were synced when they were left.
+    /// What a killed process wrote, or cut off, and did not sync is found in the cache of the system: now it is here to
+    /// stay, so that a later [`Log::sync`] speaks for all records, and none comes back that failed. Older segments were synced when they were left.
     fn sync_newest(&mut self, recovery: &mut Recovery) {
         let Some((id, _)) = self.segments.last_key_value().filter(|(_, newest)| newest.live > 0) else {
             return;

@@ -1,7 +1,8 @@
 //! What to make of the files of a lane: a pure decision over what was read (section "recovery" of the format).
 
+use std::cell::LazyCell;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::acks::AckScan;
 use super::scan::{Frame, Scan, State, Tail};
@@ -56,11 +57,13 @@ pub(crate) struct Plan {
 pub(crate) fn plan(inputs: &[Input]) -> Plan {
     let mut plan = Plan::default();
     let bases = bases(inputs);
+    // A segment that could not be completed may claim numbers that went to the one before it.
+    let anywhere = LazyCell::new(|| inputs.iter().flat_map(known).collect::<HashSet<u64>>());
     for (index, input) in inputs.iter().enumerate() {
         let newest = index + 1 == inputs.len();
         let next = inputs.get(index + 1).filter(|next| next.id == input.id + 1);
         let upper = next.and_then(|_| bases[index + 1]);
-        let step = segment(input, newest, bases[index], upper, &mut plan);
+        let step = segment(input, newest, (bases[index], upper), |seq| anywhere.contains(&seq), &mut plan);
         plan.segments.push(step);
     }
     plan
@@ -89,11 +92,17 @@ fn seen(input: &Input) -> impl Iterator<Item = u64> {
     input.scan.frames.iter().map(|frame| frame.head.seq).chain(input.acks.words.keys().copied())
 }
 
+/// The numbers that nobody has to look for.
+fn known(input: &Input) -> impl Iterator<Item = u64> {
+    let ended = input.acks.words.iter().filter(|(_, word)| word.end.is_some()).map(|(seq, _)| *seq);
+    input.scan.frames.iter().map(|frame| frame.head.seq).chain(ended)
+}
+
 fn segment(
     input: &Input,
     newest: bool,
-    base: Option<u64>,
-    upper: Option<u64>,
+    (base, upper): (Option<u64>, Option<u64>),
+    is_known: impl Fn(u64) -> bool,
     plan: &mut Plan,
 ) -> SegmentPlan {
     let Input { id, scan, acks } = input;
@@ -146,7 +155,7 @@ fn segment(
     if readable && let Some(base) = base {
         // What was settled was there, too, and so was all before it.
         let upper = upper.unwrap_or_else(|| seen(input).max().map_or(base, |last| last.saturating_add(1)));
-        missing(base, upper, *id, |seq| present.contains_key(&seq) || ended(seq), &mut step, plan);
+        missing(base, upper, *id, is_known, &mut step, plan);
     }
     if let Tail::Torn(from) = scan.tail {
         step.quarantine.push((from, scan.len));

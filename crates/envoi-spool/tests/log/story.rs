@@ -311,6 +311,7 @@ impl Story {
 
     /// Opens while things go wrong: it must do no harm, and that is all.
     pub(crate) fn open_badly(&mut self) {
+        (self.faulty, self.doubtful_acks) = (true, true);
         drop(Log::open(self.fs.clone(), dir(), ID, self.cfg.clone(), WALL));
     }
 
