@@ -112,7 +112,7 @@ impl<P: Itemized> Shared<P> {
     pub(super) fn new(store: Arc<dyn Store<P>>, config: &OutboxConfig<P>) -> Arc<Self> {
         let reporter = config.reporter.clone();
         let core = Arc::new(Core {
-            has_unreported: Box::new(move || reporter.as_ref().is_some_and(|reporter| reporter.is_pending())),
+            has_unreported: Box::new(move || reporter.as_ref().is_some_and(Reporter::is_pending)),
             books: Arc::new(Books::new(config.ledger.clone(), config.losses.clone())),
             signal: Signal::default(),
             watch: Watch::default(),

@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use envoi_core::{DiscardReason, Durable, Itemized, Lane};
+use envoi_core::{DiscardReason, Durable, Itemized};
 
 use crate::format::{AckKind, KIND_LOSS};
 use crate::fs::{Fs, FsFile};
@@ -28,6 +28,11 @@ pub(super) struct Disk<F: Fs> {
     next_source: u32,
 }
 
+/// A slot, and what was found in its lanes.
+type Opened<F> = (Slot<F>, Vec<Recovery>);
+/// Entries by lane.
+pub(super) type Entries<P> = Vec<(usize, Entry<P>)>;
+
 /// The part of a lane that a recovered record is.
 struct Recovered<C> {
     address: Address,
@@ -44,7 +49,10 @@ impl<F: Fs> Disk<F> {
             super::Durability::Os => None,
             _ => Some(Duration::from_secs(1)),
         };
-        let log_config = LogConfig { segment_bytes, max_record, ack_sync, ..LogConfig::default() };
+        // What nobody will send must not crowd out what somebody may.
+        let quarantine_bytes = (config.max_bytes / 4).min(16 << 20);
+        let log_config =
+            LogConfig { segment_bytes, max_record, quarantine_bytes, ack_sync, ..LogConfig::default() };
         Self {
             fs,
             root: root.to_owned(),
@@ -56,7 +64,7 @@ impl<F: Fs> Disk<F> {
         }
     }
 
-    fn open_slot(&mut self, dir: &Path, wall_ms: u64) -> Result<Claim<(Slot<F>, Vec<Recovery>)>, OpenError> {
+    fn open_slot(&mut self, dir: &Path, wall_ms: u64) -> Result<Claim<Opened<F>>, OpenError> {
         let source = self.next_source;
         let claim = Slot::open(&self.fs, dir, source, &self.log_config, wall_ms)?;
         if matches!(claim, Claim::Mine(_)) {
@@ -174,7 +182,7 @@ impl<F: Fs> Disk<F> {
         found: Vec<(u32, Vec<Recovery>)>,
         inner: &Inner<P>,
         reports: &mut Vec<Address>,
-    ) -> (Vec<(usize, Entry<P>)>, Found<P::Category>)
+    ) -> (Entries<P>, Found<P::Category>)
     where
         P: Durable + Itemized<Category: From<String> + Display>,
     {
@@ -309,11 +317,10 @@ where
 }
 
 /// Puts recovered entries on the shelves.
-pub(super) fn stock<P: Itemized>(front: &mut Front<P>, entries: Vec<(usize, Entry<P>)>) {
+pub(super) fn stock<P: Itemized>(front: &mut Front<P>, entries: Entries<P>) {
     for (lane, entry) in entries {
         let order = front.order();
         let place = Shelf::turn(&entry);
         front.shelves[lane].put(order, place, entry);
     }
-    debug_assert!(front.shelves.len() == Lane::COUNT);
 }

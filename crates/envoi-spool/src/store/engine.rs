@@ -1,11 +1,13 @@
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use envoi_core::{Clock, Confirm, Durable, Fate, Itemized, Lane, SystemClock};
+use envoi_core::{Clock, Confirm, Durable, Fate, Itemized, Lane, StoreHost, SystemClock};
 
 use crate::format::{AckKind, KIND_DATA, KIND_LOSS};
 use crate::fs::Fs;
@@ -30,6 +32,8 @@ const ROUNDS: Duration = Duration::from_secs(60);
 const REREAD: Duration = Duration::from_secs(30);
 /// Losses are known to be reported when nothing has been pending for so long: longer than an attempt takes.
 const QUIET: Duration = Duration::from_secs(60);
+/// More reports of losses than this are made into one.
+const MANY_REPORTS: usize = 32;
 
 /// What a handle asks of the thread.
 pub(super) enum Command {
@@ -48,7 +52,23 @@ pub(super) struct Engine<F: Fs, P: Itemized> {
     probe_wait: Duration,
     /// Losses of the store itself that are on disk until they are reported, and since when none was pending.
     reports: Vec<Address>,
+    /// What these say, in sum.
+    untold: News<P::Category>,
     quiet_since: Option<Instant>,
+}
+
+fn add_up<C: Clone + PartialEq>(sums: &mut News<C>, news: &News<C>) {
+    for (reason, category, quantity) in news {
+        match sums.iter_mut().find(|(known, name, _)| known == reason && name == category) {
+            Some((.., sum)) => *sum = sum.saturating_add(*quantity),
+            None => sums.push((reason.clone(), category.clone(), *quantity)),
+        }
+    }
+}
+
+/// Runs a stranger's code: a panic in it costs no more than what it was about.
+fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
 fn monotonic() -> Instant {
@@ -70,6 +90,7 @@ where
             probe_due: None,
             probe_wait: FIRST_PROBE,
             reports: Vec::new(),
+            untold: Vec::new(),
             quiet_since: None,
         }
     }
@@ -94,8 +115,19 @@ where
     fn shelve(&mut self, found: Vec<(u32, Vec<crate::log::Recovery>)>) {
         let inner = Arc::clone(&self.inner);
         let (entries, told) = self.disk.shelve(found, &inner, &mut self.reports);
+        for event in &told.events {
+            match event {
+                // The log has settled what is damaged, so this run answers for telling of it.
+                Event::Lost(reason, tally) => {
+                    let told = tally.iter().map(|(category, sum)| (reason.clone(), category.clone(), *sum));
+                    self.report(&told.collect());
+                }
+                Event::Restore(news) => add_up(&mut self.untold, news),
+                _ => {}
+            }
+        }
         // Told before it can be leased.
-        inner.tell(told.events);
+        guarded(|| inner.tell(told.events));
         let mut events = Vec::new();
         {
             let mut front = inner.lock();
@@ -116,6 +148,7 @@ where
 
     /// Works until told to stop.
     pub(super) fn run(mut self) {
+        let _obituary = Obituary(Arc::clone(&self.inner));
         loop {
             let within = self.next_due().saturating_duration_since(monotonic());
             let mut work = self.inner.wait_for_work(within);
@@ -131,7 +164,7 @@ where
                 self.write(work.jobs, &mut events);
             }
             self.tend(&mut events);
-            self.inner.tell(events);
+            guarded(|| self.inner.tell(events));
             if work.closing {
                 self.keep();
             }
@@ -179,9 +212,9 @@ where
                 None => Err(ReadError::Unknown(Seq(seq))),
             };
             match record {
-                Ok(record) => match P::thaw(record.payload.clone()) {
-                    Ok(payload) => self.inner.lock().fetched(fetch, payload),
-                    Err(_) => {
+                Ok(record) => match guarded(|| P::thaw(record.payload.clone())) {
+                    Some(Ok(payload)) => self.inner.lock().fetched(fetch, payload),
+                    _ => {
                         self.disk.quarantine(fetch.address, &record.payload);
                         self.inner.lock().corrupt(fetch, events);
                     }
@@ -201,26 +234,42 @@ where
 
     /// Writes losses down before the records are let go, so that they are reported even after a crash.
     fn report(&mut self, losses: &News<P::Category>) {
-        let Some(slot) = self.disk.own.as_mut().filter(|_| !losses.is_empty()) else { return };
-        let lane = Lane::Critical.index();
-        let wall_ms = self.inner.wall_ms();
-        let mut sums = News::new();
-        for (reason, category, quantity) in losses {
-            match sums.iter_mut().find(|(known, name, _)| known == reason && name == category) {
-                Some((.., sum)) => *sum = sum.saturating_add(*quantity),
-                None => sums.push((reason.clone(), category.clone(), *quantity)),
+        if losses.is_empty() {
+            return;
+        }
+        self.quiet_since = None;
+        add_up(&mut self.untold, losses);
+        // A long outage does not fill the disk with reports of what it has cost.
+        if self.reports.len() < MANY_REPORTS {
+            let mut sums = News::new();
+            add_up(&mut sums, losses);
+            self.write_report(&sums);
+        } else {
+            let replaced = std::mem::take(&mut self.reports);
+            let all = std::mem::take(&mut self.untold);
+            let is_written = self.write_report(&all);
+            self.untold = all;
+            if is_written {
+                let superseded = replaced.into_iter().map(|address| (address, AckKind::Superseded));
+                self.settle(superseded.collect());
+            } else {
+                self.reports = replaced;
             }
         }
-        let payload = [Bytes::from(encode_news(&sums))];
-        let record =
-            NewRecord { meta: &[], payload: &payload, enqueued_ms: wall_ms, kind: KIND_LOSS, flags: 0 };
-        // On a disk that takes nothing they are told from memory, as ever.
-        if let Ok(seqs) = slot.lanes[lane].append(&[record]) {
-            let source = slot.source;
-            self.reports.extend(seqs.into_iter().map(|seq| Address { source, lane, seq: seq.0 }));
-            self.quiet_since = None;
-            self.is_dirty();
-        }
+    }
+
+    /// Says whether it is on disk. On one that takes nothing losses are told from memory, as ever.
+    fn write_report(&mut self, sums: &News<P::Category>) -> bool {
+        let Some(slot) = &mut self.disk.own else { return false };
+        let lane = Lane::Critical.index();
+        let payload = [Bytes::from(encode_news(sums))];
+        let enqueued_ms = self.inner.wall_ms();
+        let record = NewRecord { meta: &[], payload: &payload, enqueued_ms, kind: KIND_LOSS, flags: 0 };
+        let Ok(seqs) = slot.lanes[lane].append(&[record]) else { return false };
+        let source = slot.source;
+        self.reports.extend(seqs.into_iter().map(|seq| Address { source, lane, seq: seq.0 }));
+        self.is_dirty();
+        true
     }
 
     fn is_dirty(&mut self) {
@@ -364,22 +413,24 @@ where
         Ok(())
     }
 
-    /// Frees whole segments, least urgent lanes first.
+    /// Frees whole segments: of the least urgent lane first, of the dead before our own.
     fn free(&mut self, bytes: u64, events: &mut Events<P::Category>) {
-        let Some(source) = self.disk.own.as_ref().map(|slot| slot.source) else { return };
         let before = self.disk.disk_bytes();
-        for lane in (0..Lane::COUNT).rev() {
+        let sources: Vec<u32> = self.disk.slots().map(|slot| slot.source).collect();
+        for (lane, source) in
+            (0..Lane::COUNT).rev().flat_map(|lane| sources.iter().rev().map(move |source| (lane, *source)))
+        {
             let missing = bytes.saturating_sub(before.saturating_sub(self.disk.disk_bytes()));
             if missing == 0 {
                 return;
             }
-            let Some(slot) = &self.disk.own else { return };
             let address = |seq: Seq| Address { source, lane, seq: seq.0 };
-            let kept: std::collections::HashSet<Address> = {
+            let kept: HashSet<Address> = {
                 let front = self.inner.lock();
                 let lent = front.loans.values().filter_map(|loan| loan.entry.address);
                 lent.chain(self.reports.iter().copied()).collect()
             };
+            let Some(slot) = self.disk.slot(source) else { continue };
             let victims = slot.lanes[lane].to_evict(0, missing, |seq| kept.contains(&address(seq)));
             if victims.is_empty() {
                 continue;
@@ -548,7 +599,7 @@ where
         if self.reports.is_empty() {
             return;
         }
-        let is_pending = self.inner.host().is_none_or(|host| host.has_unreported());
+        let is_pending = self.inner.host().is_none_or(StoreHost::has_unreported);
         if is_pending {
             self.quiet_since = None;
         } else if now.saturating_duration_since(*self.quiet_since.get_or_insert(now)) >= QUIET {
@@ -557,6 +608,7 @@ where
     }
 
     fn forget_reports(&mut self) {
+        self.untold.clear();
         let reports = std::mem::take(&mut self.reports);
         self.settle(reports.into_iter().map(|address| (address, AckKind::Delivered)).collect());
     }
@@ -578,7 +630,7 @@ where
             }
             self.inner.tell(events);
         }
-        if !self.inner.host().is_none_or(|host| host.has_unreported()) {
+        if !self.inner.host().is_none_or(StoreHost::has_unreported) {
             self.forget_reports();
         }
         self.flush();
@@ -605,6 +657,26 @@ where
         drop(disk);
         inner.lock().is_over = true;
         inner.announce();
+    }
+}
+
+/// Sees to it that nothing waits for a thread that ended before its time: what is queued goes on in memory.
+struct Obituary<P: Itemized>(Arc<Inner<P>>);
+
+impl<P: Itemized> Drop for Obituary<P> {
+    fn drop(&mut self) {
+        let now = self.0.now();
+        let mut front = self.0.lock();
+        if !front.is_over {
+            let message = "the thread of the spool ended before its time".to_owned();
+            front.last_error = Some(message.clone());
+            front.trouble = Some((Trouble::Io, message, now));
+            drop(front.give_up_jobs());
+            front.is_over = true;
+            front.is_kept = true;
+        }
+        drop(front);
+        self.0.announce();
     }
 }
 

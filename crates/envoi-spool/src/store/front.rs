@@ -368,10 +368,10 @@ impl<P: Itemized> Front<P> {
         }
         let lane = parcel.payload().lane().index();
         let size = frozen.as_ref().map_or(0, |frozen| frozen.size);
-        if size > config.max_bytes {
+        let max = config.max_bytes.min(crate::log::MAX_SEGMENT);
+        if size > max {
             let fault = Fault::new(Kind::QueueFull).with_message(format!(
-                "{size} bytes are more than the spool holds ({} bytes), raise its bound",
-                config.max_bytes
+                "{size} bytes are more than the spool holds ({max} bytes), raise its bound"
             ));
             return Err(Failure::new(fault, parcel));
         }

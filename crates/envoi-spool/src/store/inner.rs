@@ -37,6 +37,11 @@ impl<P: Itemized> Inner<P> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) const fn pretend_pid(&mut self, pid: u32) {
+        self.pid = pid;
+    }
+
     pub(super) fn is_forked(&self) -> bool {
         std::process::id() != self.pid
     }

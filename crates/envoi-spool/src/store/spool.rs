@@ -332,7 +332,9 @@ where
         let Some(mut loan) = front.loans.remove(&order) else { return };
         let is_same = loan.entry.label.tally == label.tally && loan.entry.label.items == label.items;
         let address = loan.entry.address;
-        let must_write = !is_same && (address.is_some() || loan.entry.in_writing) && front.trouble.is_none();
+        let is_stored = address.is_some() || loan.entry.in_writing;
+        let may_write = front.trouble.is_none() && !front.closed && !loan.entry.volatile;
+        let must_write = may_write && !(is_stored && is_same);
         if !must_write {
             loan.entry.label = label;
             return front.restore((order, loan), parcel, place, None, config, events);
@@ -367,5 +369,29 @@ impl<P: Itemized> fmt::Debug for Spool<P> {
             .field("state", &stats.state)
             .field("entries", &stats.entries)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use envoi_core::{Clock, SystemClock};
+    use envoi_testkit::Goods;
+
+    use super::*;
+
+    /// OC-10: after a fork the child, which has no thread and shares the lock, is refused, and does not wait for anything.
+    #[test]
+    fn a_forked_child_is_refused() {
+        let mut inner = Inner::<Goods>::new(Front::default(), PathBuf::new(), SpoolConfig::new());
+        inner.pretend_pid(std::process::id() + 1);
+        let spool = Spool { inner: Arc::new(inner) };
+        let now = SystemClock.now();
+        let refused = spool.append(Parcel::new(Goods::new("error")), 1, now).unwrap_err();
+        assert_eq!(refused.fault().kind(), Kind::Storage);
+        assert!(refused.fault().to_string().contains("before the fork"), "{}", refused.fault());
+        assert!(refused.parcel().is_some());
+        assert!(matches!(spool.lease(Lane::Medium, now, None), Next::Empty));
+        assert!(spool.save_state("limits", b"").is_err());
+        assert_eq!(spool.close(now), 0);
     }
 }

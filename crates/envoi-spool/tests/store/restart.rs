@@ -141,3 +141,21 @@ fn unreported_losses_outlive_the_process() {
     let (_spool, host) = open(dir.path(), config());
     assert_eq!(host.restored(), []);
 }
+
+/// CR-6, OC-2: a long outage keeps count of what it costs in a few records, however much that is.
+#[test]
+fn unreported_losses_stay_small() {
+    let dir = dir();
+    let (spool, host) = open(dir.path(), config().max_count(1));
+    host.set_unreported(true);
+    for tag in 1..=300 {
+        append(&spool, log(tag.to_string()), tag);
+        landed(&spool);
+    }
+    drop(spool);
+    let (spool, host) = open(dir.path(), config());
+    let sum: u64 = host.restored().iter().map(|(.., quantity)| quantity).sum();
+    assert_eq!((sum, found(&host)), (299, 1));
+    assert!(host.restored().len() < 50, "{}", host.restored().len());
+    drop(spool);
+}
