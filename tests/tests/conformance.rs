@@ -48,19 +48,20 @@ fn claims() -> BTreeMap<String, Vec<String>> {
 /// The ids that a comment names: `RL-3`, `D-9`, `decision 9`, `decisions 1, 2 and 9`, `decisions 4 to 6`.
 fn ids(comment: &str) -> BTreeSet<String> {
     let words: Vec<&str> = comment
-        .split(|c: char| !c.is_ascii_alphanumeric() && !"-–".contains(c))
+        .split(|c: char| !c.is_ascii_alphanumeric() && !"-–:".contains(c))
         .filter(|word| !word.is_empty())
         .collect();
     let mut found = BTreeSet::new();
     let mut rest = words.as_slice();
     while let Some((word, after)) = rest.split_first() {
         rest = after;
+        let word = word.trim_end_matches(':');
         if let Some((family, number)) = word.split_once('-')
             && requirements::FAMILIES.contains(&family)
             && number.chars().all(|c| c.is_ascii_digit())
             && !number.is_empty()
         {
-            found.insert((*word).to_owned());
+            found.insert(word.to_owned());
         } else if ["decision", "decisions"].contains(&word.to_lowercase().as_str()) {
             rest = decisions(after, &mut found);
         }
@@ -68,11 +69,12 @@ fn ids(comment: &str) -> BTreeSet<String> {
     found
 }
 
-/// Reads the numbers that follow the word "decisions" and returns the words after them.
+/// Reads the numbers that follow the word "decisions", up to a colon, and returns the words after them.
 fn decisions<'a>(mut rest: &'a [&'a str], found: &mut BTreeSet<String>) -> &'a [&'a str] {
     let (mut previous, mut range) = (None, false);
     while let Some((word, after)) = rest.split_first() {
-        let (from, to) = word.split_once(['-', '–']).unwrap_or((word, word));
+        let number = word.trim_end_matches(':');
+        let (from, to) = number.split_once(['-', '–']).unwrap_or((number, number));
         match (from.parse::<u32>(), to.parse::<u32>()) {
             (Ok(from), Ok(to)) => {
                 let from = previous.filter(|_| range).unwrap_or(from);
@@ -84,6 +86,9 @@ fn decisions<'a>(mut rest: &'a [&'a str], found: &mut BTreeSet<String>) -> &'a [
         }
         range = *word == "to";
         rest = after;
+        if word.ends_with(':') {
+            break;
+        }
     }
     rest
 }
@@ -179,4 +184,5 @@ fn ids_are_found_however_they_are_named() {
     assert_eq!(found("D-20 and decisions 8–10 (D-12)"), "D-10 D-12 D-20 D-8 D-9");
     assert_eq!(found("XRL-3, RL-x, UTF-8, RL-3b, our decision: 3 of 4"), "D-3");
     assert_eq!(found("SHA-256 of 2 decisions, none here"), "");
+    assert_eq!(found("OC-9, decision 20: 10,000 schedules"), "D-20 OC-9");
 }
