@@ -1,7 +1,8 @@
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Waker;
 
-use futures_util::task::AtomicWaker;
+use envoi_core::Lane;
+
+use self::sync::{AtomicU8, AtomicWaker, Ordering};
 
 use super::rota::LaneSet;
 
@@ -51,9 +52,19 @@ impl Signal {
         LaneSet::from_bits(self.bits.load(Ordering::Acquire))
     }
 
-    /// Driver: this lane had nothing. It must be asked once more after this, for what came in between.
-    pub(super) fn lane_was_empty(&self, lane: envoi_core::Lane) {
+    /// Driver: asks a lane. If it has nothing its bit is cleared and it is asked once more, for what came in between: so
+    /// whatever is posted is found here, or wakes the driver later.
+    pub(super) fn ask<T>(&self, lane: Lane, mut ask: impl FnMut() -> T, has_some: impl Fn(&T) -> bool) -> T {
+        let first = ask();
+        if has_some(&first) {
+            return first;
+        }
         self.bits.fetch_and(!LaneSet::of(lane).bits(), Ordering::AcqRel);
+        let second = ask();
+        if has_some(&second) {
+            self.mark(LaneSet::of(lane));
+        }
+        second
     }
 
     /// Driver: there may be something in these lanes after all. Wakes nobody.
@@ -61,3 +72,32 @@ impl Signal {
         self.bits.fetch_or(lanes.bits(), Ordering::AcqRel);
     }
 }
+
+/// The atomics: those of std, or in the models those of loom.
+#[cfg(not(all(loom, test)))]
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicU8, Ordering};
+
+    pub(super) use futures_util::task::AtomicWaker;
+}
+
+#[cfg(all(loom, test))]
+mod sync {
+    pub(super) use loom::sync::atomic::{AtomicU8, Ordering};
+
+    #[derive(Debug, Default)]
+    pub(super) struct AtomicWaker(loom::future::AtomicWaker);
+
+    impl AtomicWaker {
+        pub(super) fn register(&self, waker: &std::task::Waker) {
+            self.0.register_by_ref(waker);
+        }
+
+        pub(super) fn wake(&self) {
+            self.0.wake();
+        }
+    }
+}
+
+#[cfg(all(loom, test))]
+mod loom_tests;

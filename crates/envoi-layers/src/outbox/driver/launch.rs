@@ -7,7 +7,6 @@ use envoi_core::{Deliver, Failure, Itemized, Lane, Lease, Next, Origin};
 
 use super::{Driver, Phase};
 use crate::outbox::inflight::{InFlight, Panicked, Ticket, guarded};
-use crate::outbox::rota::LaneSet;
 use crate::outbox::shared::later;
 
 /// A table of limits that cannot say when one ends is asked again after this.
@@ -61,19 +60,8 @@ impl<S: Deliver<P>, P: Itemized> Driver<S, P> {
     pub(super) fn has_stock(&self) -> bool {
         let (store, signal) = (&self.shared.store, &self.shared.core.signal);
         let lanes = signal.lanes();
-        Lane::ALL.into_iter().filter(|lane| lanes.contains(*lane)).any(|lane| {
-            let is_empty = || store.depth(lane).parcels == 0;
-            if !is_empty() {
-                return true;
-            }
-            signal.lane_was_empty(lane);
-            // Once more, for what was appended before the bit was cleared.
-            let filled = !is_empty();
-            if filled {
-                signal.mark(LaneSet::of(lane));
-            }
-            filled
-        })
+        let has_some = |lane| signal.ask(lane, || store.depth(lane).parcels > 0, |has_some| *has_some);
+        Lane::ALL.into_iter().filter(|lane| lanes.contains(*lane)).any(has_some)
     }
 
     pub(super) fn poll_ready(
@@ -94,14 +82,10 @@ impl<S: Deliver<P>, P: Itemized> Driver<S, P> {
     pub(super) fn take(&mut self, limited: bool, now: Instant) -> Option<(Lane, Lease<P>)> {
         let mut candidates = self.shared.core.signal.lanes();
         while let Some(lane) = self.rota.next(candidates) {
-            let mut next = self.lease(lane, limited, now);
-            if !matches!(next, Next::Ready(_)) {
-                self.shared.core.signal.lane_was_empty(lane);
-                // Once more, for what was appended before the bit was cleared.
-                next = self.lease(lane, limited, now);
-            }
+            let signal = &self.shared.core.signal;
+            let next =
+                signal.ask(lane, || self.lease(lane, limited, now), |next| matches!(next, Next::Ready(_)));
             if let Next::Ready(lease) = next {
-                self.shared.core.signal.mark(LaneSet::of(lane));
                 self.rota.took(lane);
                 return Some((lane, lease));
             }
