@@ -9,7 +9,7 @@
 pub mod format;
 pub mod fs;
 pub mod log;
-mod store;
+pub mod store;
 mod tiered;
 
 pub use store::{Durability, OnBusy, OpenError, Spool, SpoolConfig, SpoolState, SpoolStats, Trouble};

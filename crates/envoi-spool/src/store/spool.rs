@@ -25,7 +25,7 @@ use super::{OnBusy, OpenError, SpoolConfig, SpoolState, SpoolStats};
 /// How long a question to the thread may take. A disk that hangs does not hang the caller.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// A store on disk: see the [module](super) for what it does.
+/// A store on disk: see the [module](crate::store) for what it does.
 ///
 /// Dropping it syncs, waits for that for a bounded time, and gives the lock back. Keep an `Arc` of it to look at
 /// [`Spool::stats`] while an outbox works with the other.
