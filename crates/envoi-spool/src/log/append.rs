@@ -218,9 +218,10 @@ impl<F: Fs> Log<F> {
             }
             Err(error) => {
                 drop(file);
-                // A name that could not be freed is not used again.
+                // A name that could not be freed is not used again. The id after it is left out, too: so no neighbour
+                // says where the numbers end that the useless file lays claim to.
                 if self.fs.unlink(&path).is_err() {
-                    self.next_id += 1;
+                    self.next_id += 2;
                 }
                 Err(error)
             }

@@ -25,6 +25,7 @@ mod read;
 mod scan;
 mod settle;
 mod types;
+mod verify;
 mod window;
 
 pub use open::find_identity;
@@ -32,6 +33,7 @@ pub use types::{
     AppendError, AppendErrorKind, IndexEntry, LogConfig, LogStats, LossFound, LossReason, MAX_SEGMENT,
     NewRecord, OpenError, ReadError, Record, Recovery, SegmentInfo, Seq, SpoolId,
 };
+pub use verify::{LaneReport, SegmentReport, verify};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

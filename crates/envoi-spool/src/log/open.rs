@@ -20,12 +20,17 @@ pub(crate) struct Listing {
     /// Segments, oldest first.
     pub(crate) segments: BTreeSet<u64>,
     pub(crate) acks: BTreeSet<u64>,
+    /// The greatest id in any name.
+    pub(crate) greatest: u64,
     pub(crate) notes: Vec<String>,
 }
 
 pub(crate) fn listing<F: Fs>(fs: &F, dir: &Path) -> io::Result<Listing> {
     let mut out = Listing::default();
     for entry in fs.list(dir)? {
+        if let Some(Name::Segment(id) | Name::Acks(id)) = names::parse(&entry.name) {
+            out.greatest = out.greatest.max(id);
+        }
         match (names::parse(&entry.name), entry.kind) {
             (Some(Name::Segment(id)), EntryKind::File) => {
                 out.segments.insert(id);
@@ -34,11 +39,7 @@ pub(crate) fn listing<F: Fs>(fs: &F, dir: &Path) -> io::Result<Listing> {
                 out.acks.insert(id);
             }
             (None, EntryKind::Dir) if entry.name == names::QUARANTINE => {}
-            (Some(Name::Segment(id) | Name::Acks(id)), _) => {
-                out.notes.push(format!("{} is no regular file and is left alone", entry.name));
-                // Its number is taken all the same.
-                out.segments.insert(id);
-            }
+            (Some(_), _) => out.notes.push(format!("{} is no regular file and is left alone", entry.name)),
             (None, _) => out.notes.push(format!("{} is not ours and is left alone", entry.name)),
         }
     }
@@ -127,6 +128,8 @@ impl<F: Fs> Log<F> {
                 }
             }
         }
+        // A segment without a record may be one that could not be completed, see `Log::create`.
+        let empty = inputs.last().is_some_and(|newest| newest.scan.frames.is_empty());
         let mut plan = plan(&inputs);
         recovery.notes.append(&mut plan.notes);
         let mut log = Self {
@@ -140,7 +143,7 @@ impl<F: Fs> Log<F> {
             active: None,
             reader: None,
             next_seq: plan.last_seq.min(Seq::MAX.0) + 1,
-            next_id: newest.map_or(1, |id| id.saturating_add(1)),
+            next_id: found.greatest + 1 + u64::from(empty),
             graves: found.acks.difference(&found.segments).copied().collect(),
             // A killed process may not have synced what it deleted.
             unlinked: true,

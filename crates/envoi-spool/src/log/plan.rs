@@ -1,8 +1,7 @@
 //! What to make of the files of a lane: a pure decision over what was read (section "recovery" of the format).
 
-use std::cell::LazyCell;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::acks::AckScan;
 use super::scan::{Frame, Scan, State, Tail};
@@ -57,13 +56,11 @@ pub(crate) struct Plan {
 pub(crate) fn plan(inputs: &[Input]) -> Plan {
     let mut plan = Plan::default();
     let bases = bases(inputs);
-    // A segment that could not be completed may claim numbers that went to the one before it.
-    let anywhere = LazyCell::new(|| inputs.iter().flat_map(known).collect::<HashSet<u64>>());
     for (index, input) in inputs.iter().enumerate() {
         let newest = index + 1 == inputs.len();
         let next = inputs.get(index + 1).filter(|next| next.id == input.id + 1);
         let upper = next.and_then(|_| bases[index + 1]);
-        let step = segment(input, newest, (bases[index], upper), |seq| anywhere.contains(&seq), &mut plan);
+        let step = segment(input, newest, (bases[index], upper), &mut plan);
         plan.segments.push(step);
     }
     plan
@@ -77,11 +74,12 @@ fn bases(inputs: &[Input]) -> Vec<Option<u64>> {
             index.checked_sub(1).map(|before| &inputs[before]).filter(|before| before.id + 1 == input.id);
         let base = match &input.scan.header {
             Ok(header) => Some(header.base_seq),
-            Err(_) => match before {
-                // What the segment before it has seen ends there; an empty or unread one leaves it open.
-                Some(before) => seen(before).max().map(|last| last + 1),
-                None => input.scan.frames.iter().map(|frame| frame.head.seq).min(),
-            },
+            // Where the segment before it ends, as far as anything is known of that; else what is in it. Ack logs are no
+            // witnesses here: one that was copied would tell of other segments.
+            Err(_) => before
+                .and_then(|before| before.scan.frames.iter().map(|frame| frame.head.seq).max())
+                .map(|last| last.saturating_add(1))
+                .or_else(|| input.scan.frames.iter().map(|frame| frame.head.seq).min()),
         };
         out.push(base);
     }
@@ -92,17 +90,10 @@ fn seen(input: &Input) -> impl Iterator<Item = u64> {
     input.scan.frames.iter().map(|frame| frame.head.seq).chain(input.acks.words.keys().copied())
 }
 
-/// The numbers that nobody has to look for.
-fn known(input: &Input) -> impl Iterator<Item = u64> {
-    let ended = input.acks.words.iter().filter(|(_, word)| word.end.is_some()).map(|(seq, _)| *seq);
-    input.scan.frames.iter().map(|frame| frame.head.seq).chain(ended)
-}
-
 fn segment(
     input: &Input,
     newest: bool,
     (base, upper): (Option<u64>, Option<u64>),
-    is_known: impl Fn(u64) -> bool,
     plan: &mut Plan,
 ) -> SegmentPlan {
     let Input { id, scan, acks } = input;
@@ -153,9 +144,11 @@ fn segment(
     // Without all of the segment or of its ack log nobody can say what is missing.
     let readable = scan.failed.is_none() && acks.failed.is_none();
     if readable && let Some(base) = base {
-        // What was settled was there, too, and so was all before it.
-        let upper = upper.unwrap_or_else(|| seen(input).max().map_or(base, |last| last.saturating_add(1)));
-        missing(base, upper, *id, is_known, &mut step, plan);
+        // In the newest, what was settled was there, too, and so was all before it. In an older one the neighbour knows
+        // better, and without it only the frames are believed: an ack log may be a copy.
+        let last = if newest { seen(input).max() } else { present.keys().next_back().copied() };
+        let upper = upper.unwrap_or_else(|| last.map_or(base, |last| last.saturating_add(1)));
+        missing(base, upper, *id, |seq| present.contains_key(&seq) || ended(seq), &mut step, plan);
     }
     if let Tail::Torn(from) = scan.tail {
         step.quarantine.push((from, scan.len));

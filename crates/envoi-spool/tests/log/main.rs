@@ -10,5 +10,8 @@
 mod basics;
 mod common;
 mod crash;
+mod damage;
+mod golden;
 mod model;
 mod story;
+mod trouble;

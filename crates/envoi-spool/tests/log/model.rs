@@ -51,7 +51,8 @@ fn schedule(seed: u64) {
 /// orderly and disorderly ends agree with a plain model: nothing that was promised is missing, wrong or back again.
 #[test]
 fn ten_thousand_schedules_agree_with_the_model() {
-    let from = std::env::var("SPOOL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
+    // Other seeds: `SPOOL_SEED=100000 cargo test ...`.
+    let from: u64 = std::env::var("SPOOL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
     for seed in from..from + 10_000 {
         if std::panic::catch_unwind(|| schedule(seed)).is_err() {
             panic!("schedule {seed} disagrees");
