@@ -83,6 +83,10 @@ pub(crate) fn integer(raw: &str) -> Option<u64> {
 
 /// `text` as a JSON string, quotes included.
 pub(crate) fn quote(text: &str) -> String {
+    // Most texts, the names of attributes among them, need no escape; to find out is ten times cheaper than `Display`.
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        return ["\"", text, "\""].concat();
+    }
     serde_json::Value::from(text).to_string()
 }
 

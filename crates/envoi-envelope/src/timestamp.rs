@@ -20,23 +20,24 @@ pub fn rfc3339(time: SystemTime) -> String {
     let (seconds, millis) = since_epoch(time);
     let (days, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
     let (year, month, day) = civil(days);
-    // By hand, because it is done for every envelope: `format!` takes nearly three times as many instructions.
-    let mut text = String::with_capacity("0000-00-00T00:00:00.000Z".len());
-    let mut put = |number: i64, digits: u32, after: char| {
-        for place in (0..digits).rev() {
-            let digit = u32::try_from(number / 10_i64.pow(place) % 10).unwrap_or(0);
-            text.extend(char::from_digit(digit, 10));
+    // By hand, because it is done for every envelope: `format!` takes ten times as many instructions.
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let fields = [
+        (0..4, year),
+        (5..7, month),
+        (8..10, day),
+        (11..13, second / 3600),
+        (14..16, second / 60 % 60),
+        (17..19, second % 60),
+        (20..23, millis.into()),
+    ];
+    for (place, mut number) in fields {
+        for digit in text[place].iter_mut().rev() {
+            *digit += u8::try_from(number % 10).unwrap_or(0);
+            number /= 10;
         }
-        text.push(after);
-    };
-    put(year, 4, '-');
-    put(month, 2, '-');
-    put(day, 2, 'T');
-    put(second / 3600, 2, ':');
-    put(second / 60 % 60, 2, ':');
-    put(second % 60, 2, '.');
-    put(millis.into(), 3, 'Z');
-    text
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn since_epoch(time: SystemTime) -> (i64, u32) {

@@ -81,7 +81,7 @@ impl Codec<Envelope> for EnvelopeCodec {
             return Err(EnvelopeCodecError::Empty.into());
         }
         self.sizes.check(envelope).map_err(EnvelopeCodecError::TooLarge)?;
-        let sent_at = format!("\"{}\"", rfc3339(self.clock.wall()));
+        let sent_at = ["\"", &rfc3339(self.clock.wall()), "\""].concat();
         let mut attributes = vec![("sent_at", sent_at)];
         if self.writes_dsn {
             attributes.push(("dsn", self.dsn.clone()));

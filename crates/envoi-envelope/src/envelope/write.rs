@@ -41,6 +41,8 @@ impl Envelope {
     pub(crate) fn to_segments_with(&self, attributes: &[(&str, String)]) -> Result<Segments, HeaderError> {
         let header = self.header.raw_with(attributes)?;
         let mut writer = Writer::new(&self.source);
+        // The newlines after it, too, so that it is not moved for them.
+        writer.glue.reserve(header.len() + 2);
         writer.line(&header, None);
         writer.items(self.items.iter());
         Ok(writer.finish())

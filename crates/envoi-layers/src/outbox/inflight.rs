@@ -75,7 +75,7 @@ impl<P: Itemized> Ticket<P> {
             lane,
             since,
             attempt: parcel.meta().attempt,
-            id: parcel.payload().id().filter(|_| heard).map(Cow::into_owned),
+            id: if heard { parcel.payload().id().map(Cow::into_owned) } else { None },
             open: true,
         };
         (ticket, parcel)

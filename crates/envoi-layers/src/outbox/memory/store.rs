@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
@@ -36,7 +36,8 @@ pub struct MemoryStore<P: Itemized> {
 struct State<P: Itemized> {
     lanes: [MemoryLane<P>; Lane::COUNT],
     next_sequence: u64,
-    loans: HashMap<u64, Loan>,
+    // Few, and numbers need no hash that withstands strangers.
+    loans: BTreeMap<u64, Loan>,
     closed: bool,
 }
 
@@ -63,7 +64,7 @@ impl<P: Itemized> MemoryStore<P> {
             state: Mutex::new(State {
                 lanes: Lane::ALL.map(|_| MemoryLane::new(Capacity::default())),
                 next_sequence: 0,
-                loans: HashMap::new(),
+                loans: BTreeMap::new(),
                 closed: false,
             }),
         }
