@@ -35,6 +35,13 @@ struct Case {
     count: u64,
 }
 
+impl Case {
+    fn label(&self, latency: u64) -> String {
+        let who = format!("{:?}", self.who).to_lowercase();
+        format!("{latency} ms {who} {} {}", self.lanes, self.encoding)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     per_second: f64,
@@ -151,10 +158,15 @@ fn main() {
         "× sentry",
         "CPU s per 10,000",
     ]);
+    // For a profiler: `--only "0 ms envoi 8 identity"`.
+    let only = std::env::args().skip_while(|word| word != "--only").nth(1);
     let latencies = if effort.quick { vec![0, 1] } else { vec![0, 20, 200] };
     for latency in latencies {
         let server = Server::start(Duration::from_millis(latency));
-        let cases = cases(latency, effort);
+        let mut cases = cases(latency, effort);
+        if let Some(only) = &only {
+            cases.retain(|case| case.label(latency).starts_with(only.as_str()));
+        }
         let rounds: Vec<Vec<Sample>> = (0..effort.rounds)
             .map(|_| cases.iter().map(|case| measure(&server, &body, *case)).collect())
             .collect();
