@@ -1,3 +1,5 @@
+#![allow(clippy::cast_possible_truncation, reason = "small test data")]
+
 use proptest::prelude::*;
 
 use super::*;

@@ -11,7 +11,7 @@ use super::quarantine::Quarantine;
 use super::scan::{self, Scan};
 use super::types::{LogConfig, MAX_SEGMENT, OpenError, Recovery, Seq, SpoolId};
 use super::{Log, Segment, Timers};
-use crate::format::{AckEntry, AckKind, HeaderError, SegmentHeader};
+use crate::format::{AckEntry, AckKind, FRAME_HEAD_LEN, HeaderError, SegmentHeader};
 use crate::fs::{EntryKind, Fs, FsFile};
 
 /// The names of a lane.
@@ -20,6 +20,8 @@ pub(crate) struct Listing {
     /// Segments, oldest first.
     pub(crate) segments: BTreeSet<u64>,
     pub(crate) acks: BTreeSet<u64>,
+    /// Bytes of each segment.
+    pub(crate) lens: BTreeMap<u64, u64>,
     /// The greatest id in any name.
     pub(crate) greatest: u64,
     pub(crate) notes: Vec<String>,
@@ -34,6 +36,7 @@ pub(crate) fn listing<F: Fs>(fs: &F, dir: &Path) -> io::Result<Listing> {
         match (names::parse(&entry.name), entry.kind) {
             (Some(Name::Segment(id)), EntryKind::File) => {
                 out.segments.insert(id);
+                out.lens.insert(id, entry.len);
             }
             (Some(Name::Acks(id)), EntryKind::File) => {
                 out.acks.insert(id);
@@ -111,9 +114,13 @@ impl<F: Fs> Log<F> {
         let mut recovery = Recovery { notes: found.notes, ..Recovery::default() };
         let newest = found.segments.last().copied();
         let mut inputs = Vec::new();
+        // Bytes that nobody has read: there may be records in them, and their numbers are not free.
+        let mut unseen = 0;
         for &id in &found.segments {
+            let len = found.lens.get(&id).copied().unwrap_or(0);
             match look(&fs, &dir, id, spool, Some(id) == newest) {
                 Looked::Ours(scan) => {
+                    unseen += if scan.failed.is_some() { len } else { 0 };
                     inputs.push(Input {
                         id,
                         scan,
@@ -121,15 +128,18 @@ impl<F: Fs> Log<F> {
                     });
                 }
                 Looked::Alien(why) => {
+                    unseen += len;
                     recovery.notes.push(format!("{} is left alone: {why}", names::segment(id)));
                 }
                 Looked::Closed(error) => {
+                    unseen += len;
                     recovery.notes.push(format!("{} is left alone: {error}", names::segment(id)));
                 }
             }
         }
-        // A segment without a record may be one that could not be completed, see `Log::create`.
-        let empty = inputs.last().is_some_and(|newest| newest.scan.frames.is_empty());
+        // A segment without a record may be one that could not be completed, see `Log::create`. After such a one, and
+        // after one that was not read, an id is left out, so that nobody takes the gap in the numbers for a loss.
+        let gap = unseen > 0 || inputs.last().is_some_and(|newest| newest.scan.frames.is_empty());
         let mut plan = plan(&inputs);
         recovery.notes.append(&mut plan.notes);
         let mut log = Self {
@@ -142,8 +152,8 @@ impl<F: Fs> Log<F> {
             segments: BTreeMap::new(),
             active: None,
             reader: None,
-            next_seq: plan.last_seq.min(Seq::MAX.0) + 1,
-            next_id: found.greatest + 1 + u64::from(empty),
+            next_seq: plan.last_seq.saturating_add(unseen / FRAME_HEAD_LEN as u64).min(Seq::MAX.0) + 1,
+            next_id: found.greatest + 1 + u64::from(gap),
             graves: found.acks.difference(&found.segments).copied().collect(),
             // A killed process may not have synced what it deleted.
             unlinked: true,
@@ -164,6 +174,7 @@ impl<F: Fs> Log<F> {
         for (input, step) in inputs.into_iter().zip(&steps) {
             let mut acks = AckLog::new(input.acks.exists, input.acks.len);
             acks.pending.extend(step.corrupt.iter().map(|&seq| entry(seq, AckKind::Corrupt, wall_ms)));
+            acks.pending.extend(step.copies.iter().map(|&seq| entry(seq, AckKind::Void, wall_ms)));
             let segment =
                 Segment { len: input.scan.len, live: step.live, doomed: false, pinned: false, acks };
             self.segments.insert(input.id, segment);
@@ -183,7 +194,9 @@ impl<F: Fs> Log<F> {
             recovery.records.push(entry);
         }
         recovery.losses = plan.losses;
-        let tidy = !removable.is_empty() || !self.graves.is_empty();
+        let tidy = steps.iter().any(|step| !step.copies.is_empty())
+            || !removable.is_empty()
+            || !self.graves.is_empty();
         for id in removable {
             self.remove(id);
         }

@@ -37,6 +37,8 @@ pub(crate) struct SegmentPlan {
     pub(crate) truncate: Option<u64>,
     /// Settle these as corrupt, so that no later open counts them again.
     pub(crate) corrupt: Vec<u64>,
+    /// Copies of records that an older segment has: settle these as void, or they come up when that one is settled.
+    pub(crate) copies: Vec<u64>,
     pub(crate) live: u64,
     /// Nothing in it is needed: not a record, not its word on the next number.
     pub(crate) remove: bool,
@@ -102,6 +104,7 @@ fn segment(
         quarantine: scan.damage.clone(),
         truncate: None,
         corrupt: Vec::new(),
+        copies: Vec::new(),
         live: 0,
         remove: false,
     };
@@ -119,10 +122,12 @@ fn segment(
             *good = true;
             let attempts = acks.words.get(&frame.head.seq).map_or(0, |word| word.attempts);
             let record = record(*id, frame, attempts);
-            // The same number in an older segment wins: a copied file cannot bring a record twice.
+            // The same number in an older segment wins: no file can bring a record twice.
             if let Entry::Vacant(vacant) = plan.records.entry(frame.head.seq) {
                 vacant.insert(record);
                 step.live += 1;
+            } else {
+                step.copies.push(frame.head.seq);
             }
         }
     }

@@ -112,7 +112,8 @@ impl<F: FsFile> Pass<'_, F> {
         let len = self.window.len();
         // With both headers gone the frames may have moved, too.
         let mut pos = if scan.header.is_ok() { DATA_OFFSET } else { 0 };
-        while pos < len {
+        // The last payload is always looked at: if bytes are missing in it, it may cover what comes behind it.
+        while pos < len || scan.frames.last().is_some_and(|last| last.state == State::Unchecked) {
             if let Some(mut frame) = self.frame(pos)? {
                 if frame.payload_at() + u64::from(frame.head.payload_len) > len {
                     frame.state = State::Torn;

@@ -87,7 +87,7 @@ fn a_kill_at_every_operation_loses_nothing_that_was_appended() {
     for (at, moment) in &history {
         let fs = moment.kill();
         let stays = |known: &Known| {
-            known.appended.is_some_and(|done| done <= *at) && !known.acked.is_some_and(|called| called < *at)
+            known.appended.is_some_and(|done| done <= *at) && known.acked.is_none_or(|called| called >= *at)
         };
         survive(&fs, &story, stays, |known| known.ack_durable.is_some_and(|done| done <= *at));
     }

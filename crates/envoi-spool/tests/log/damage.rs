@@ -190,7 +190,7 @@ fn alien_files_are_left_alone() {
     log.close().unwrap();
     assert_eq!(fs.content(&alien), Some(newer));
     assert_eq!(fs.content(&dir().join("notes.txt")).as_deref(), Some(&b"hello"[..]));
-    assert!(fs.content(&dir().join("0000000000000100.seg")).is_some());
+    assert!(fs.content(&dir().join("0000000000000101.seg")).is_some());
 }
 
 /// One change to one file.

@@ -106,10 +106,15 @@ fn an_unreadable_record_is_kept() {
     log.close().unwrap();
     let (log, found) = open(&fs, dir());
     assert!(found.records.is_empty() && found.losses.is_empty() && found.notes.len() == 1, "{found:?}");
-    log.close().unwrap();
+    // Its number is not given to another.
     fs.set_faults(Faults::default());
-    let (mut log, _) = open(&fs, dir());
+    let mut log = log;
+    let second = append(&mut log, &[(2, 100)]).unwrap()[0];
+    log.close().unwrap();
+    let (mut log, found) = open(&fs, dir());
+    assert!(found.losses.is_empty(), "{:?}", found.losses);
     assert_eq!(log.read(Seq(1), WALL).unwrap().payload, payload(1, 100));
+    assert_eq!(log.read(second, WALL).unwrap().payload, payload(2, 100));
 }
 
 /// OC-11: a directory that vanishes is made again; what was in it is counted once, by the reader.
