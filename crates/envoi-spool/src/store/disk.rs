@@ -237,7 +237,8 @@ impl<F: Fs> Disk<F> {
                 replayed: true,
                 body: Body::Away,
                 address: Some(address),
-                in_writing: false,
+                former: Vec::new(),
+                writes: 0,
                 volatile: false,
             };
             entries.push((address.lane, entry));

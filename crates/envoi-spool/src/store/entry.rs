@@ -43,8 +43,10 @@ pub(super) struct Entry<P: Itemized> {
     pub(super) replayed: bool,
     pub(super) body: Body<P>,
     pub(super) address: Option<Address>,
-    /// Whether a write of it is queued or runs.
-    pub(super) in_writing: bool,
+    /// Records of it that hold more than is left. Until a newer one is sure to survive they are what a crash leaves.
+    pub(super) former: Vec<Address>,
+    /// Writes of it that are queued or run. There may be two: it came back with less while the first ran.
+    pub(super) writes: u32,
     /// It is never written: a report of its own (decision 21).
     pub(super) volatile: bool,
 }
@@ -55,9 +57,23 @@ impl<P: Itemized> Entry<P> {
         if self.body.is_here() { self.label.bytes } else { 0 }
     }
 
+    /// Whether any of it is on disk.
+    pub(super) const fn is_stored(&self) -> bool {
+        self.address.is_some() || !self.former.is_empty()
+    }
+
+    /// The record that the next one takes the place of.
+    pub(super) fn predecessor(&self) -> Option<Address> {
+        self.address.or(self.former.last().copied())
+    }
+
+    pub(super) const fn is_in_writing(&self) -> bool {
+        self.writes > 0
+    }
+
     /// Why it is lost if it has to make room.
     pub(super) const fn overflow(&self) -> DiscardReason {
-        if self.address.is_some() || self.in_writing {
+        if self.address.is_some() || self.is_in_writing() {
             DiscardReason::CacheOverflow
         } else {
             DiscardReason::QueueOverflow

@@ -273,7 +273,7 @@ where
     }
 
     fn is_durable(&self, lease: LeaseId) -> bool {
-        self.inner.lock().loans.get(&lease.0).is_some_and(|loan| loan.entry.address.is_some())
+        self.inner.lock().loans.get(&lease.0).is_some_and(|loan| loan.entry.is_stored())
     }
 
     fn depth(&self, lane: Lane) -> Depth {
@@ -305,7 +305,7 @@ where
         inner.ring();
         let mut events = Vec::new();
         let mut front = inner.wait_until(inner.config.close_timeout, |front| front.is_kept);
-        front.drop_if(|entry| entry.address.is_none() && !entry.in_writing, &mut events);
+        front.drop_if(|entry| !entry.is_stored() && !entry.is_in_writing(), &mut events);
         let kept = front.entries();
         drop(front);
         inner.ring();
@@ -332,20 +332,18 @@ where
         let Some(mut loan) = front.loans.remove(&order) else { return };
         let is_same = loan.entry.label.tally == label.tally && loan.entry.label.items == label.items;
         let address = loan.entry.address;
-        let is_stored = address.is_some() || loan.entry.in_writing;
+        let is_stored = address.is_some() || loan.entry.is_in_writing();
         let may_write = front.trouble.is_none() && !front.closed && !loan.entry.volatile;
         let must_write = may_write && !(is_stored && is_same);
         if !must_write {
             loan.entry.label = label;
-            return front.restore((order, loan), parcel, place, None, config, events);
+            return front.restore((order, loan), parcel, place, (is_same, None), config, events);
         }
-        let replaces = address.and_then(|address| {
-            Some(GlobalId { uuid: *front.uuids.get(&address.source)?, seq: address.seq })
-        });
+        let replaces = front.global(loan.entry.predecessor());
         drop(front);
         let frozen = freeze(parcel.payload(), label.clone(), parcel.meta().attempt, replaces);
         loan.entry.label = label;
-        self.inner.lock().restore((order, loan), parcel, place, frozen, config, events);
+        self.inner.lock().restore((order, loan), parcel, place, (is_same, frozen), config, events);
     }
 }
 

@@ -8,6 +8,8 @@ mod durable;
 mod end_to_end;
 mod kill;
 mod restart;
+#[cfg(feature = "sim")]
+mod simulated;
 mod slots;
 mod state;
 mod support;

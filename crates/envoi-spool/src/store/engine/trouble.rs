@@ -104,16 +104,17 @@ where
         for (lane, order) in unsaved {
             let Some(entry) = front.shelves[lane].get(order) else { continue };
             let Body::Here(parcel) = &entry.body else { continue };
-            let Some(frozen) = freeze(parcel.payload(), entry.label.clone(), entry.attempts, None) else {
+            let replaces = front.global(entry.predecessor());
+            let Some(frozen) = freeze(parcel.payload(), entry.label.clone(), entry.attempts, replaces) else {
                 continue;
             };
-            let wall_ms = entry.wall_ms;
+            let (wall_ms, is_stored) = (entry.wall_ms, entry.is_stored());
             front.shelves[lane].edit(order, |entry| {
-                entry.in_writing = true;
+                entry.writes += 1;
                 entry.size = frozen.size;
             });
             let (meta, payload) = (frozen.meta, frozen.payload);
-            front.push_job(Job { order, lane, meta, payload, wall_ms, confirm: None });
+            front.push_job(Job { order, lane, meta, payload, wall_ms, replaces: is_stored, confirm: None });
         }
     }
 }

@@ -102,12 +102,12 @@ where
             failed = error.map(|(cause, message)| (rest, cause, message));
         }
         let at_once = matches!(self.inner.config.durability, Durability::Group | Durability::PerRecord);
-        let is_synced = (at_once || written.iter().any(|(job, _)| job.confirm.is_some())) && self.sync();
+        let is_synced = (at_once || written.iter().any(|(job, _)| job.confirm.is_some() || job.replaces)) && self.sync();
         let bytes = self.disk.disk_bytes();
         let mut front = self.inner.lock();
         front.disk_bytes = bytes;
         for (mut job, address) in written {
-            front.written(&job, address, &self.inner.config);
+            front.written(&job, address, is_synced, &self.inner.config);
             let fate = if is_synced { Fate::Stored } else { Fate::Queued };
             events.extend(job.confirm.take().map(|confirm| Event::Confirmed(confirm, fate)));
         }

@@ -12,7 +12,7 @@ use crate::format::AckKind;
 use crate::store::SpoolConfig;
 use crate::store::engine::Command;
 use crate::store::entry::{Address, Body, Entry};
-use crate::store::meta::{Label, News, Tally};
+use crate::store::meta::{GlobalId, Label, News, Tally};
 use crate::store::shelf::{Choice, Place, Shelf};
 use crate::store::stats::Trouble;
 
@@ -38,6 +38,8 @@ pub(in crate::store) struct Job {
     pub(in crate::store) meta: Vec<u8>,
     pub(in crate::store) payload: Bytes,
     pub(in crate::store) wall_ms: u64,
+    /// Whether it takes the place of another, which may only go when this one is sure to survive.
+    pub(in crate::store) replaces: bool,
     /// Who waits for it to survive a power failure.
     pub(in crate::store) confirm: Option<Confirm>,
 }
@@ -208,12 +210,26 @@ impl<P: Itemized> Front<P> {
         self.jobs.push_back(job);
     }
 
-    fn cancel_job(&mut self, order: u64) {
-        if let Some(position) = self.jobs.iter().position(|job| job.order == order)
+    /// Every record of an entry has this end.
+    fn note_all(&mut self, entry: &Entry<P>, kind: AckKind) {
+        self.notes.extend(entry.former.iter().chain(&entry.address).map(|address| (*address, kind)));
+    }
+
+    /// Takes back a write of an entry that is still queued.
+    fn cancel_job(&mut self, order: u64, entry: &mut Entry<P>) {
+        if entry.is_in_writing()
+            && let Some(position) = self.jobs.iter().position(|job| job.order == order)
             && let Some(job) = self.jobs.remove(position)
         {
             self.job_bytes -= job.payload.len();
+            entry.writes -= 1;
         }
+    }
+
+    /// What a record is called, whoever opens its slot.
+    pub(in crate::store) fn global(&self, address: Option<Address>) -> Option<GlobalId> {
+        let Address { source, seq, .. } = address?;
+        Some(GlobalId { uuid: *self.uuids.get(&source)?, seq })
     }
 
     fn note(&mut self, address: Option<Address>, kind: AckKind) {
@@ -257,7 +273,7 @@ impl<P: Itemized> Front<P> {
         }
         if let Some(frozen) = &frozen {
             while self.job_bytes + frozen.payload.len() > config.queue_bytes && self.job_bytes > 0 {
-                if !self.evict(lane, |entry| entry.in_writing, events) {
+                if !self.evict(lane, Entry::is_in_writing, events) {
                     return Err(Failure::new(full("the disk does not keep up"), parcel));
                 }
             }
@@ -273,7 +289,8 @@ impl<P: Itemized> Front<P> {
             replayed: parcel.meta().origin == Origin::Replayed,
             body: Body::Here(parcel),
             address: None,
-            in_writing: frozen.is_some(),
+            former: Vec::new(),
+            writes: u32::from(frozen.is_some()),
             volatile,
         };
         let Some(Frozen { meta, payload, .. }) = frozen else {
@@ -283,7 +300,7 @@ impl<P: Itemized> Front<P> {
             return Ok(Fate::Queued);
         };
         self.shelves[lane].put(order, Place::Writing, entry);
-        self.push_job(Job { order, lane, meta, payload, wall_ms, confirm });
+        self.push_job(Job { order, lane, meta, payload, wall_ms, replaces: false, confirm });
         Ok(Fate::Stored)
     }
 
@@ -321,22 +338,27 @@ impl<P: Itemized> Front<P> {
 
     /// A lease ends with the entry.
     pub(in crate::store) fn finish(&mut self, order: u64, kind: AckKind) {
-        if let Some(Loan { entry, .. }) = self.loans.remove(&order) {
-            if entry.in_writing {
-                self.cancel_job(order);
-            }
-            self.note(entry.address, kind);
+        if let Some(Loan { mut entry, .. }) = self.loans.remove(&order) {
+            self.cancel_job(order, &mut entry);
+            self.note_all(&entry, kind);
         }
     }
 
     /// The goods were destroyed; what is on disk is still good.
     pub(in crate::store) fn abandon(&mut self, order: u64) {
-        if let Some(Loan { lane, entry }) = self.loans.remove(&order)
-            && entry.address.is_some()
+        if let Some(Loan { lane, mut entry }) = self.loans.remove(&order)
+            && entry.is_stored()
         {
+            entry.address = entry.address.or_else(|| entry.former.pop());
             let place = Shelf::turn(&entry);
             self.shelves[lane].put(order, place, entry);
         }
+    }
+
+    /// What is on disk holds more than is left, and cannot be written anew for now: the entry goes on in memory, and is
+    /// written when the disk works again.
+    fn detach(entry: &mut Entry<P>) {
+        entry.former.extend(entry.address.take());
     }
 
     /// A parcel comes back to its place. `rewrite` if it holds less than what is on disk.
@@ -345,7 +367,7 @@ impl<P: Itemized> Front<P> {
         (order, loan): (u64, Loan<P>),
         parcel: Parcel<P>,
         place: Option<Place>,
-        rewrite: Option<Frozen>,
+        (is_same, rewrite): (bool, Option<Frozen>),
         config: &SpoolConfig,
         events: &mut Events<P::Category>,
     ) {
@@ -357,23 +379,26 @@ impl<P: Itemized> Front<P> {
             self.note(entry.address, AckKind::Attempt);
         }
         let fits = self.cached() + entry.label.bytes <= config.cache_bytes;
-        let must_stay = entry.address.is_none() || entry.in_writing || rewrite.is_some();
+        let must_stay = entry.address.is_none() || entry.is_in_writing() || !is_same || rewrite.is_some();
         if fits || must_stay {
             entry.body = Body::Here(parcel);
         }
-        if self.closed && entry.address.is_none() && !entry.in_writing {
+        if self.closed && !entry.is_stored() && !entry.is_in_writing() {
             return self.destroyed(order, entry, DiscardReason::QueueOverflow, AckKind::Evicted, events);
         }
-        if let Some(Frozen { meta, payload, size }) = rewrite
-            && self.trouble.is_none()
-        {
-            if entry.in_writing {
-                self.cancel_job(order);
+        match rewrite.filter(|_| self.trouble.is_none()) {
+            Some(Frozen { meta, payload, size }) => {
+                self.cancel_job(order, &mut entry);
+                entry.writes += 1;
+                entry.size = size;
+                let (wall_ms, replaces) = (entry.wall_ms, entry.is_stored());
+                self.push_job(Job { order, lane, meta, payload, wall_ms, replaces, confirm: None });
             }
-            entry.in_writing = true;
-            entry.size = size;
-            let wall_ms = entry.wall_ms;
-            self.push_job(Job { order, lane, meta, payload, wall_ms, confirm: None });
+            None if is_same || self.closed => {}
+            None => {
+                self.cancel_job(order, &mut entry);
+                Self::detach(&mut entry);
+            }
         }
         let place = place.unwrap_or_else(|| Shelf::turn(&entry));
         self.shelves[lane].put(order, place, entry);

@@ -12,26 +12,33 @@ use crate::store::shelf::Place;
 
 impl<P: Itemized> Front<P> {
     /// A record was written.
-    pub(in crate::store) fn written(&mut self, job: &Job, address: Address, config: &SpoolConfig) {
+    pub(in crate::store) fn written(
+        &mut self,
+        job: &Job,
+        address: Address,
+        is_synced: bool,
+        config: &SpoolConfig,
+    ) {
         self.counters.written += 1;
         let crowded = self.cached() > config.cache_bytes;
         let landed = |entry: &mut Entry<P>| {
-            entry.in_writing = false;
-            entry.address.replace(address)
+            entry.writes -= 1;
+            entry.former.extend(entry.address.replace(address));
+            if is_synced { std::mem::take(&mut entry.former) } else { Vec::new() }
         };
-        let before = if let Some(loan) = self.loans.get_mut(&job.order) {
+        let former = if let Some(loan) = self.loans.get_mut(&job.order) {
             Some(landed(&mut loan.entry))
         } else {
             self.shelves[job.lane].edit(job.order, |entry| {
-                if crowded {
+                if crowded && entry.writes == 1 {
                     entry.body = Body::Away;
                 }
                 landed(entry)
             })
         };
-        match before {
-            Some(before) => {
-                self.note(before, AckKind::Superseded);
+        match former {
+            Some(former) => {
+                self.notes.extend(former.into_iter().map(|address| (address, AckKind::Superseded)));
                 if self.shelves[job.lane].place(job.order) == Some(Place::Writing) {
                     self.shelves[job.lane].call_up(job.order);
                 }
@@ -43,11 +50,16 @@ impl<P: Itemized> Front<P> {
 
     /// A record could not be written: the entry goes on in memory (OC-11).
     pub(in crate::store) fn unwritten(&mut self, job: &Job) {
-        if let Some(loan) = self.loans.get_mut(&job.order) {
-            loan.entry.in_writing = false;
-        }
+        // What is on disk of it, if anything, holds more than is left.
+        let stayed = |entry: &mut Entry<P>| {
+            entry.writes -= 1;
+            entry.former.extend(entry.address.take());
+        };
         let shelf = &mut self.shelves[job.lane];
-        shelf.edit(job.order, |entry| entry.in_writing = false);
+        match self.loans.get_mut(&job.order) {
+            Some(loan) => stayed(&mut loan.entry),
+            None => drop(shelf.edit(job.order, stayed)),
+        }
         if shelf.place(job.order) == Some(Place::Writing) {
             shelf.call_up(job.order);
         }
@@ -94,7 +106,7 @@ impl<P: Itemized> Front<P> {
     /// What is only in memory and not to stay so.
     pub(in crate::store) fn unsaved(&self) -> impl Iterator<Item = (usize, u64)> {
         self.shelves.iter().enumerate().flat_map(|(lane, shelf)| {
-            let unsaved = |entry: &Entry<P>| entry.address.is_none() && !entry.in_writing && !entry.volatile;
+            let unsaved = |entry: &Entry<P>| entry.address.is_none() && !entry.is_in_writing() && !entry.volatile;
             shelf.iter().filter(move |(_, entry)| unsaved(entry)).map(move |(order, _)| (lane, order))
         })
     }

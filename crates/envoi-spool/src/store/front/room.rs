@@ -14,15 +14,13 @@ impl<P: Itemized> Front<P> {
     pub(in crate::store) fn destroyed(
         &mut self,
         order: u64,
-        entry: Entry<P>,
+        mut entry: Entry<P>,
         reason: DiscardReason,
         kind: AckKind,
         events: &mut Events<P::Category>,
     ) {
-        if entry.in_writing {
-            self.cancel_job(order);
-        }
-        self.note(entry.address, kind);
+        self.cancel_job(order, &mut entry);
+        self.note_all(&entry, kind);
         let mut news = Vec::new();
         if let Body::Here(parcel) = &entry.body {
             parcel.payload().carried_losses(&mut |reason, category, quantity| {
@@ -131,7 +129,7 @@ impl<P: Itemized> Front<P> {
         for shelf in &mut self.shelves {
             let spare: Vec<u64> = shelf
                 .iter()
-                .filter(|(_, entry)| entry.address.is_some() && !entry.in_writing && entry.body.is_here())
+                .filter(|(_, entry)| entry.address.is_some() && !entry.is_in_writing() && entry.body.is_here())
                 .map(|(order, _)| order)
                 .collect();
             for order in spare {
@@ -139,7 +137,7 @@ impl<P: Itemized> Front<P> {
             }
         }
         while self.cached() + bytes > cap {
-            if !self.evict(lane, |entry| entry.address.is_none() && !entry.in_writing, events) {
+            if !self.evict(lane, |entry| entry.address.is_none() && !entry.is_in_writing(), events) {
                 return false;
             }
         }
@@ -168,7 +166,13 @@ impl<P: Itemized> Front<P> {
         for loan in self.loans.values_mut().filter(|loan| is_there(&loan.entry)) {
             loan.entry.address = None;
         }
+        let entries = self.loans.values_mut().map(|loan| &mut loan.entry);
+        entries.for_each(|entry| entry.former.retain(|address| address.source != source));
         for lane in 0..Lane::COUNT {
+            let all: Vec<u64> = self.shelves[lane].iter().map(|(order, _)| order).collect();
+            for order in all {
+                self.shelves[lane].edit(order, |entry| entry.former.retain(|address| address.source != source));
+            }
             let there: Vec<u64> = self.shelves[lane]
                 .iter()
                 .filter(|(_, entry)| is_there(entry))
