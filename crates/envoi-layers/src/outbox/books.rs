@@ -101,3 +101,19 @@ pub(super) fn news_of<P: Itemized>(payload: &P) -> News<P::Category> {
     payload.carried_losses(&mut |reason, category, quantity| news.push((reason, category.clone(), quantity)));
     news
 }
+
+/// What is in `more` beyond what is in `less`, by key. In either, one key may come more than once.
+pub(super) fn beyond<K: Ord>(more: Vec<(K, u64)>, less: &[(K, u64)]) -> BTreeMap<K, u64> {
+    let mut sums = BTreeMap::new();
+    for (key, quantity) in more {
+        let sum: &mut u64 = sums.entry(key).or_default();
+        *sum = sum.saturating_add(quantity);
+    }
+    for (key, quantity) in less {
+        if let Some(sum) = sums.get_mut(key) {
+            *sum = sum.saturating_sub(*quantity);
+        }
+    }
+    sums.retain(|_, quantity| *quantity > 0);
+    sums
+}

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use envoi_core::{Custodian, DiscardReason, Itemized, Ledger, Loss};
 
-use super::books::{Books, News, Tally, news_of, restores, tally_of};
+use super::books::{Books, News, Tally, beyond, news_of, restores, tally_of};
 
 /// How what is left of a parcel is written down once the call that had it is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(super) enum Entry {
     Spent,
     /// Nothing: others answer for it, or it is back where it came from.
     Void,
+    /// It was destroyed, and the store falls back on a copy of what departed.
+    Abandoned,
 }
 
 /// The custody of one parcel during one call.
@@ -26,6 +28,8 @@ pub(super) enum Entry {
 pub(super) struct Custody<P: Itemized> {
     books: Arc<Books<P::Category>>,
     departed: Tally<P::Category>,
+    /// The news that it departed with.
+    news: News<P::Category>,
     state: Mutex<State<P::Category>>,
 }
 
@@ -45,7 +49,7 @@ impl<P: Itemized> Custody<P> {
     pub(super) fn new(books: Arc<Books<P::Category>>, payload: &P) -> Arc<Self> {
         let departed = tally_of(payload);
         books.departed(&departed);
-        Arc::new(Self { books, departed, state: Mutex::new(State::Underway) })
+        Arc::new(Self { books, departed, news: news_of(payload), state: Mutex::new(State::Underway) })
     }
 
     fn replace(&self, state: State<P::Category>) -> State<P::Category> {
@@ -70,17 +74,43 @@ impl<P: Itemized> Custody<P> {
                 let (tally, news) = (std::mem::take(tally), std::mem::take(news));
                 // Sinks are strangers; none is called with the lock held.
                 drop(state);
-                self.close();
-                for (category, quantity) in &tally {
-                    self.enter(&entry, category, *quantity);
-                }
-                if entry.restores() {
-                    for (reason, category, quantity) in news {
-                        self.books.sink.restore(reason, &category, quantity);
-                    }
-                }
+                self.conclude(&entry, &tally, news);
             }
             State::Judged(_) | State::Closed => {}
+        }
+    }
+
+    /// Makes the entry, of what was left.
+    fn conclude(&self, entry: &Entry, tally: &Tally<P::Category>, news: News<P::Category>) {
+        self.close();
+        if *entry == Entry::Abandoned {
+            return self.fall_back(tally, &news);
+        }
+        for (category, quantity) in tally {
+            self.enter(entry, category, *quantity);
+        }
+        if entry.restores() {
+            self.restore(news);
+        }
+    }
+
+    /// The copy in the store is what departed. What a layer has dropped and recorded since is in it again, as if posted
+    /// anew; reports that were put on board since are not (decision 14), so they are to be told again (CR-6).
+    fn fall_back(&self, tally: &Tally<P::Category>, news: &News<P::Category>) {
+        for (category, quantity) in beyond(self.departed.clone(), tally) {
+            self.books.ledger.posted(&category, quantity);
+        }
+        let key = |(reason, category, quantity): &(_, P::Category, u64)| {
+            ((DiscardReason::clone(reason), category.clone()), *quantity)
+        };
+        let own: Vec<_> = self.news.iter().map(key).collect();
+        let attached = beyond(news.iter().map(key).collect(), &own);
+        self.restore(attached.into_iter().map(|((reason, category), quantity)| (reason, category, quantity)));
+    }
+
+    fn restore(&self, news: impl IntoIterator<Item = (DiscardReason, P::Category, u64)>) {
+        for (reason, category, quantity) in news {
+            self.books.sink.restore(reason, &category, quantity);
         }
     }
 
@@ -91,7 +121,7 @@ impl<P: Itemized> Custody<P> {
             Entry::Spent => {
                 self.books.sink.lost(DiscardReason::InternalSdkError, category, quantity);
             }
-            Entry::Void => {}
+            Entry::Void | Entry::Abandoned => {}
         }
     }
 }
@@ -99,7 +129,7 @@ impl<P: Itemized> Custody<P> {
 impl Entry {
     fn restores(&self) -> bool {
         match self {
-            Self::Delivered | Self::Void => false,
+            Self::Delivered | Self::Void | Self::Abandoned => false,
             Self::Lost(loss) => restores(loss),
             Self::Spent => true,
         }
@@ -114,11 +144,7 @@ impl<P: Itemized> Custodian<P> for Custody<P> {
             State::Judged(entry) => {
                 let entry = entry.clone();
                 drop(state);
-                self.close();
-                payload.tally(&mut |category, quantity| self.enter(&entry, category, quantity));
-                if entry.restores() {
-                    self.books.restore(payload);
-                }
+                self.conclude(&entry, &tally_of(payload), news_of(payload));
             }
             State::Released(..) | State::Closed => {}
         }

@@ -127,7 +127,7 @@ impl<P: Itemized> Drop for Ticket<P> {
             let now = self.shared.clock.now();
             if self.is_durable() {
                 self.shared.store.settle(self.lease, Settle::Abandoned, now);
-                self.custody.judge(Entry::Void);
+                self.custody.judge(Entry::Abandoned);
             } else {
                 let loss = Loss::Lost(DiscardReason::NetworkError);
                 self.custody.judge(Entry::Lost(loss.clone()));

@@ -222,6 +222,46 @@ async fn a_durable_store_keeps_what_a_close_interrupts() {
     assert_eq!(snapshot.get(&"critical".into()).unwrap().held(), Some(6), "held, not lost");
 }
 
+/// CR-6, decision 14: what a durable store falls back on has no report on board. One that was attached on the way is
+/// pending again; one that was posted stays where it is.
+#[tokio::test(start_paused = true)]
+async fn a_report_is_told_again_when_its_carrier_is_kept() {
+    let (store, reports) = (Durable::new(), Reports::default());
+    let service = service_fn(|mut parcel: Parcel<Goods>| async move {
+        let goods = std::mem::take(parcel.payload_mut());
+        *parcel.payload_mut() = goods.carrying(DiscardReason::NetworkError, "span", 3);
+        std::future::pending::<Result<envoi_core::Receipt, Failure<Goods>>>().await
+    });
+    let (outbox, driver) = outbox(store.clone(), Config::new().losses(reports.clone()), service);
+    let driver = tokio::spawn(driver);
+    outbox.post(error("a").carrying(DiscardReason::NetworkError, "span", 5)).unwrap();
+    settle().await;
+    driver.abort();
+    settle().await;
+    assert_eq!((store.kept(), reports.pending()), (1, 3));
+    assert_books(&outbox);
+}
+
+/// CR-1: what a layer drops and records on the way is in the copy that a durable store falls back on: the books take it
+/// on once more, so that they still say what is held.
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_in_full_is_held_in_full() {
+    let (store, ledger) = (Durable::new(), envoi_core::Ledger::new());
+    let sink = ledger.clone();
+    let service = service_fn(move |mut parcel: Parcel<Goods>| {
+        parcel.payload_mut().shed(&mut |category| *category == "attachment", &mut |category, quantity| {
+            envoi_core::LossSink::lost(&sink, DiscardReason::BeforeSend, category, quantity);
+        });
+        std::future::pending::<Result<envoi_core::Receipt, Failure<Goods>>>()
+    });
+    let (outbox, driver) = outbox(store.clone(), Config::new().ledger(ledger), service);
+    tokio::spawn(driver);
+    outbox.post(error("a").and("attachment", 7)).unwrap();
+    assert_eq!(outbox.close(SECOND).await.kept, 1);
+    assert_books(&outbox);
+    assert_eq!(lost(&outbox, "attachment", DiscardReason::BeforeSend), 7);
+}
+
 /// TR-2: a store that has to fetch is asked again when it says so, and a close waits for it.
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fetches_wakes_the_driver() {
