@@ -102,7 +102,8 @@ struct EnvelopeView<'a> {
     items: Vec<ItemView<'a>>,
 }
 
-fn show_envelope(envelope: &Envelope, json: bool, output: &mut Output) {
+/// Shows what is in an envelope, as JSON or in words.
+pub(crate) fn show_envelope(envelope: &Envelope, json: bool, output: &mut Output) {
     let header = header(envelope);
     if json {
         let items = envelope.items().iter().map(|item| ItemView {
@@ -189,7 +190,8 @@ fn members(object: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn show_facts(facts: &[(String, String)], output: &mut Output) {
+/// Shows names and values in two columns.
+pub(crate) fn show_facts(facts: &[(String, String)], output: &mut Output) {
     let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     for (name, value) in facts {
         let name = format!("{name:width$}");

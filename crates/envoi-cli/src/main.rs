@@ -6,6 +6,7 @@
 //! | `envoi send` | delivers envelope files, and says what became of each |
 //! | `envoi ingest` | takes envelopes like Sentry would, with faults on demand |
 //! | `envoi inspect` | shows what is in an envelope or a DSN, or where it is malformed |
+//! | `envoi spool` | shows, checks, repairs and empties a disk buffer |
 //!
 //! Results go to standard output, remarks to standard error. Exit codes: 0 everything was done, 1 something was not,
 //! 2 the command line makes no sense.
@@ -27,6 +28,7 @@ mod interrupt;
 mod outcome;
 mod output;
 mod send;
+mod spool;
 mod table;
 mod target;
 mod text;
@@ -55,6 +57,7 @@ Examples:
   envoi send --dsn http://key@localhost:8969/42 crash.envelope cache/
   envoi ingest --fail 429*3
   envoi inspect crash.envelope
+  envoi spool ls /var/lib/app/envoi
 
 Exit codes: 0 everything was done, 1 something was not, 2 the command line makes no sense.";
 
@@ -64,6 +67,7 @@ enum Command {
     Send(send::Args),
     Ingest(ingest::Args),
     Inspect(inspect::Args),
+    Spool(spool::Args),
 }
 
 fn main() -> ExitCode {
@@ -96,6 +100,10 @@ fn parser_answer(error: &clap::Error) -> Result<Exit, CliError> {
 fn run(command: Command, output: &mut Output) -> Result<Exit, CliError> {
     match command {
         Command::Inspect(args) => inspect::run(&args, output),
+        Command::Spool(args) => match spool::run(args, output) {
+            spool::Ran::Ended(result) => result,
+            spool::Ran::Replay(args) => block_on(spool::replay(args, output)),
+        },
         Command::Demo(args) => block_on(demo::run(&args, output)),
         Command::Ingest(args) => block_on(ingest::run(args, output)),
         Command::Send(args) => block_on(send::run(&args, output)),

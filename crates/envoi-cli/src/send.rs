@@ -110,7 +110,7 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Exit, CliErr
         timeout: args.timeout,
         retries: args.retries,
     };
-    let transport = transport::build(args.target.resolve()?, options)?;
+    let transport = transport::build(args.target.resolve()?, options, None)?;
     let found = files::discover(&args.paths)?;
     if found.passed_over > 0 {
         output.note(format_args!(

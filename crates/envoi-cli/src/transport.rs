@@ -1,5 +1,6 @@
 //! The transport that `envoi send` delivers through: the preset of the library, with two layers of this command.
 
+use std::path::Path;
 use std::time::Duration;
 
 use envoi::layers::outbox::Backoff;
@@ -11,6 +12,7 @@ use tower_http::trace::TraceLayer;
 use tracing_subscriber::EnvFilter;
 
 use crate::error::CliError;
+use crate::spool;
 use crate::tracking::TrackLayer;
 
 /// What this client calls itself (AU-3, AU-5).
@@ -31,6 +33,25 @@ pub(crate) struct Options {
     pub(crate) retries: u32,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        let timeout = Duration::from_secs(30);
+        Self { encoding: Encoding::Gzip, level: None, concurrency: 8, timeout, retries: 0 }
+    }
+}
+
+/// A disk buffer below the transport.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spooling<'a> {
+    /// Its directory.
+    pub(crate) dir: &'a Path,
+    /// The pause between envelopes of earlier runs (OC-7).
+    pub(crate) pause: Duration,
+}
+
+/// What may be in memory besides the disk: all that is [fed](crate::delivery) at once, so that no ticket is lost.
+const IN_MEMORY: usize = 1 << 30;
+
 /// The wait before the second attempt. It doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -38,11 +59,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How much the queue may hold. It is the [feed](crate::delivery) that bounds it, so that nothing is pushed out.
 const ROOM: Capacity = Capacity::new(usize::MAX, usize::MAX);
 
-/// The transport for one DSN.
+/// The transport for one DSN, with a disk buffer if there is a place for it: then the network costs no envelope, however
+/// often it fails, and what a rate limit holds stays in the buffer (OC-4, OC-8).
 ///
 /// # Errors
-/// If the DSN asks for what is not built in.
-pub(crate) fn build(dsn: Dsn, options: Options) -> Result<Transport, CliError> {
+/// If the DSN asks for what is not built in, or the disk buffer cannot be used.
+pub(crate) fn build(
+    dsn: Dsn,
+    options: Options,
+    spooling: Option<&Spooling<'_>>,
+) -> Result<Transport, CliError> {
     let builder = SentryBuilder::new(Some(dsn))
         .client(CLIENT)
         .encoding(options.encoding)
@@ -56,6 +82,15 @@ pub(crate) fn build(dsn: Dsn, options: Options) -> Result<Transport, CliError> {
         .hold_limited(false);
     let builder = match options.level {
         Some(level) => builder.compression_level(level),
+        None => builder,
+    };
+    let builder = match spooling {
+        Some(Spooling { dir, pause }) => builder
+            .disk_buffer_with(*dir, spool::unbounded().cache_bytes(IN_MEMORY).queue_bytes(IN_MEMORY))
+            .replay_pace(*pause)
+            .max_attempts(u32::MAX)
+            .delivery_timeout(spool::FOR_EVER)
+            .hold_limited(true),
         None => builder,
     };
     builder

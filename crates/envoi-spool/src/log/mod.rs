@@ -22,6 +22,7 @@ mod open;
 mod plan;
 mod quarantine;
 mod read;
+mod records;
 mod scan;
 mod settle;
 mod types;
@@ -29,6 +30,7 @@ mod verify;
 mod window;
 
 pub use open::find_identity;
+pub use records::{Listed, read_listed, records};
 pub use types::{
     AppendError, AppendErrorKind, IndexEntry, LogConfig, LogStats, LossFound, LossReason, MAX_SEGMENT,
     NewRecord, OpenError, ReadError, Record, Recovery, SegmentInfo, Seq, SpoolId,

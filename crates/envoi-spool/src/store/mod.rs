@@ -43,7 +43,9 @@ mod entry;
 mod error;
 mod front;
 mod inner;
+mod inspect;
 mod meta;
+mod purge;
 mod shelf;
 mod slot;
 mod spool;
@@ -51,5 +53,7 @@ mod stats;
 
 pub use config::{Durability, OnBusy, SpoolConfig};
 pub use error::OpenError;
+pub use inspect::{LaneView, Owner, RecordView, SlotView, inspect, read_payload};
+pub use purge::{Purged, purge};
 pub use spool::Spool;
 pub use stats::{SpoolState, SpoolStats, Trouble};

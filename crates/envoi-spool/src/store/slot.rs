@@ -11,7 +11,7 @@ use crate::log::{Log, LogConfig, Recovery, SpoolId};
 
 use super::OpenError;
 
-const LOCK: &str = "LOCK";
+pub(super) const LOCK: &str = "LOCK";
 const OWNER: &str = "OWNER";
 pub(super) const SPOOL: &str = "SPOOL";
 
@@ -44,7 +44,7 @@ pub(super) fn owner<F: Fs>(fs: &F, dir: &Path) -> String {
 }
 
 /// Takes the lock of a slot. A file is never removed here: who locked a file that is gone would have nothing.
-fn claim<F: Fs>(fs: &F, dir: &Path) -> io::Result<Claim<F::File>> {
+pub(super) fn claim<F: Fs>(fs: &F, dir: &Path) -> io::Result<Claim<F::File>> {
     let path = dir.join(LOCK);
     let file = match fs.open(&path, true) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => match fs.create_new(&path) {
@@ -99,7 +99,7 @@ fn identify_by_segments<F: Fs>(fs: &F, dir: &Path) -> Option<SpoolId> {
     })
 }
 
-fn lane_dir(slot: &Path, lane: Lane) -> PathBuf {
+pub(super) fn lane_dir(slot: &Path, lane: Lane) -> PathBuf {
     slot.join(format!("lane-{}", lane.as_str()))
 }
 

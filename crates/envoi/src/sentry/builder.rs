@@ -71,6 +71,7 @@ struct Settings {
     saved_limits: Option<LimitsSnapshot>,
     hold_limited: bool,
     dsn_header: bool,
+    replay_pace: Duration,
     clock: SharedClock,
     #[cfg(feature = "spool")]
     disk: Option<(std::path::PathBuf, envoi_spool::SpoolConfig)>,
@@ -104,6 +105,7 @@ impl Default for Settings {
             saved_limits: None,
             hold_limited: true,
             dsn_header: false,
+            replay_pace: Duration::from_millis(100),
             clock: Arc::new(TokioClock),
             #[cfg(feature = "spool")]
             disk: None,
@@ -266,6 +268,15 @@ impl<D, H, C> SentryBuilder<D, H, C> {
         config: envoi_spool::SpoolConfig,
     ) -> Self {
         self.settings.disk = Some((path.into(), config));
+        self
+    }
+
+    /// The pause between envelopes that an earlier run left in the disk buffer: 100 ms unless told otherwise (OC-7). New
+    /// ones are not delayed.
+    #[cfg(feature = "spool")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
+    pub const fn replay_pace(mut self, pause: Duration) -> Self {
+        self.settings.replay_pace = pause;
         self
     }
 
@@ -481,6 +492,7 @@ where
             .backoff(settings.backoff)
             .max_attempts(settings.max_attempts)
             .max_age(settings.max_age)
+            .replay_pace(settings.replay_pace)
             .report_interval(settings.report_interval)
             .linger(settings.shutdown_timeout)
             .halt_token(halt)
