@@ -52,6 +52,8 @@ fn a_batch_that_does_not_fit_is_kept_up_to_the_error() {
     let error = append(&mut log, &[(2, 500), (3, 500), (4, 500)]).unwrap_err();
     assert_eq!(error.written, [Seq(2), Seq(3)]);
     assert_eq!(log.len(), 3);
+    let bytes: usize = fs.paths().iter().map(|path| fs.content(path).unwrap().len()).sum();
+    assert_eq!(log.disk_bytes(), bytes as u64, "what the failed write left is cut off");
     fs.set_faults(Faults::default());
     let next = append(&mut log, &[(5, 500)]).unwrap()[0];
     assert!(next > Seq(4), "a number that reached the disk is not used again: {next}");
