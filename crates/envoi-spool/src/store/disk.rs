@@ -206,7 +206,7 @@ impl<F: Fs> Disk<F> {
                     if index.kind == KIND_LOSS {
                         self.read_report(address, wall_ms, reports, &mut told);
                     } else if let Some(meta) = self.label::<P>(address, &index, wall_ms, &mut told) {
-                        replaced.extend(meta.replaces.map(|replaced| (lane, replaced)));
+                        replaced.extend(meta.replaces.iter().map(|replaced| (lane, *replaced)));
                         recovered.push(Recovered { address, index, meta });
                     }
                 }
@@ -214,7 +214,7 @@ impl<F: Fs> Disk<F> {
         }
         // What was written anew has the place of what it replaced.
         recovered.sort_by_key(|Recovered { address, index, meta }| {
-            let seq = meta.replaces.map_or(address.seq, |replaced| replaced.seq.min(address.seq));
+            let seq = meta.replaces.first().map_or(address.seq, |replaced| replaced.seq.min(address.seq));
             (index.enqueued_ms, address.source, seq)
         });
         let mut entries = Vec::with_capacity(recovered.len());
@@ -268,7 +268,9 @@ impl<F: Fs> Disk<F> {
             Err(_) => None,
         };
         match payload {
-            Some(payload) => Some(RecordMeta { attempts: 0, replaces: None, label: Label::of(&payload) }),
+            Some(payload) => {
+                Some(RecordMeta { attempts: 0, replaces: Vec::new(), label: Label::of(&payload) })
+            }
             None => {
                 self.ack(address, AckKind::Corrupt, wall_ms);
                 told.corrupt += 1;

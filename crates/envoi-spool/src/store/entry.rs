@@ -62,9 +62,9 @@ impl<P: Itemized> Entry<P> {
         self.address.is_some() || !self.former.is_empty()
     }
 
-    /// The record that the next one takes the place of.
-    pub(super) fn predecessor(&self) -> Option<Address> {
-        self.address.or(self.former.last().copied())
+    /// The records that the next one takes the place of.
+    pub(super) fn predecessors(&self) -> impl Iterator<Item = Address> {
+        self.former.iter().chain(&self.address).copied()
     }
 
     pub(super) const fn is_in_writing(&self) -> bool {

@@ -69,8 +69,8 @@ impl<C: Clone + Ord> Label<C> {
 pub(super) struct RecordMeta<C> {
     /// Attempts that had failed when it was written.
     pub(super) attempts: u32,
-    /// The record that this one takes the place of.
-    pub(super) replaces: Option<GlobalId>,
+    /// The records that this one takes the place of, the oldest first: usually none, rarely more than one.
+    pub(super) replaces: Vec<GlobalId>,
     pub(super) label: Label<C>,
 }
 
@@ -85,12 +85,15 @@ impl<C: Clone + Ord + Display> RecordMeta<C> {
     fn write(&self, holders: Option<&[Vec<C>]>) -> Vec<u8> {
         let mut out = Vec::with_capacity(32);
         let flags = if holders.is_some() { HAS_HOLDERS } else { 0 }
-            | if self.replaces.is_some() { REPLACES } else { 0 };
+            | if self.replaces.is_empty() { 0 } else { REPLACES };
         out.extend_from_slice(&[VERSION, flags]);
         put(&mut out, u64::from(self.attempts));
-        if let Some(GlobalId { uuid, seq }) = self.replaces {
-            out.extend_from_slice(&uuid);
-            put(&mut out, seq);
+        if !self.replaces.is_empty() {
+            put(&mut out, self.replaces.len() as u64);
+        }
+        for GlobalId { uuid, seq } in &self.replaces {
+            out.extend_from_slice(uuid);
+            put(&mut out, *seq);
         }
         put(&mut out, self.label.items as u64);
         put(&mut out, self.label.bytes as u64);
@@ -120,8 +123,8 @@ impl<C: From<String>> RecordMeta<C> {
         }
         let attempts = u32::try_from(get(input)?).unwrap_or(u32::MAX);
         let replaces = match flags & REPLACES {
-            0 => None,
-            _ => Some(GlobalId { uuid: take(input)?, seq: get(input)? }),
+            0 => Vec::new(),
+            _ => get_list(input, |input| Some(GlobalId { uuid: take(input)?, seq: get(input)? }))?,
         };
         let items = usize::try_from(get(input)?).ok()?;
         let bytes = usize::try_from(get(input)?).ok()?;
@@ -224,14 +227,14 @@ mod tests {
         let name = "\\PC{0,20}";
         (
             any::<u32>(),
-            prop::option::of((any::<[u8; 16]>(), any::<u64>())),
+            prop::collection::vec((any::<[u8; 16]>(), any::<u64>()), 0..3),
             any::<u32>(),
             prop::collection::vec((name, any::<u64>()), 0..5),
             prop::option::of(prop::collection::vec(prop::collection::vec(name, 0..4), 0..4)),
         )
             .prop_map(|(attempts, replaces, size, tally, holders)| RecordMeta {
                 attempts,
-                replaces: replaces.map(|(uuid, seq)| GlobalId { uuid, seq }),
+                replaces: replaces.into_iter().map(|(uuid, seq)| GlobalId { uuid, seq }).collect(),
                 label: Label { items: size as usize, bytes: size as usize, tally, holders },
             })
     }
@@ -267,10 +270,13 @@ mod tests {
         let names: Vec<String> = (0..30).map(|n| format!("{n:0>100}")).collect();
         let tally: Vec<_> = names.iter().map(|name| (name.clone(), 1)).collect();
         let label = Label { items: 1, bytes: 1, tally, holders: Some(vec![names]) };
-        let meta = RecordMeta { attempts: 0, replaces: None, label };
+        let meta = RecordMeta { attempts: 0, replaces: Vec::new(), label };
         let read = RecordMeta::<String>::decode(&meta.encode().unwrap()).unwrap();
         assert_eq!((read.label.holders, &read.label.tally), (None, &meta.label.tally));
         let tally = (0..60).map(|n| (format!("{n:0>100}"), 1)).collect();
-        assert_eq!(RecordMeta { label: Label { tally, ..meta.label.clone() }, ..meta }.encode(), None);
+        assert_eq!(
+            RecordMeta { label: Label { tally, ..meta.label.clone() }, ..meta.clone() }.encode(),
+            None
+        );
     }
 }

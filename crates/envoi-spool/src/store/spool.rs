@@ -38,7 +38,7 @@ pub(super) fn freeze<P>(
     payload: &P,
     label: Label<P::Category>,
     attempts: u32,
-    replaces: Option<GlobalId>,
+    replaces: Vec<GlobalId>,
 ) -> Option<Frozen>
 where
     P: Durable + Itemized<Category: Display>,
@@ -145,7 +145,7 @@ where
         let label = Label::of(parcel.payload());
         let frozen = if parcel.payload().is_worth_storing() {
             let attempt = parcel.meta().attempt;
-            let Some(frozen) = freeze(parcel.payload(), label.clone(), attempt, None) else {
+            let Some(frozen) = freeze(parcel.payload(), label.clone(), attempt, Vec::new()) else {
                 let fault = Fault::new(Kind::Encode).with_message("the payload cannot be stored");
                 return Err(Failure::new(fault, parcel));
             };
@@ -339,7 +339,7 @@ where
             loan.entry.label = label;
             return front.restore((order, loan), parcel, place, (is_same, None), config, events);
         }
-        let replaces = front.global(loan.entry.predecessor());
+        let replaces = front.names(&loan.entry);
         drop(front);
         let frozen = freeze(parcel.payload(), label.clone(), parcel.meta().attempt, replaces);
         loan.entry.label = label;

@@ -104,7 +104,7 @@ where
         for (lane, order) in unsaved {
             let Some(entry) = front.shelves[lane].get(order) else { continue };
             let Body::Here(parcel) = &entry.body else { continue };
-            let replaces = front.global(entry.predecessor());
+            let replaces = front.names(entry);
             let Some(frozen) = freeze(parcel.payload(), entry.label.clone(), entry.attempts, replaces) else {
                 continue;
             };

@@ -102,7 +102,8 @@ where
             failed = error.map(|(cause, message)| (rest, cause, message));
         }
         let at_once = matches!(self.inner.config.durability, Durability::Group | Durability::PerRecord);
-        let is_synced = (at_once || written.iter().any(|(job, _)| job.confirm.is_some() || job.replaces)) && self.sync();
+        let is_synced =
+            (at_once || written.iter().any(|(job, _)| job.confirm.is_some() || job.replaces)) && self.sync();
         let bytes = self.disk.disk_bytes();
         let mut front = self.inner.lock();
         front.disk_bytes = bytes;

@@ -226,10 +226,10 @@ impl<P: Itemized> Front<P> {
         }
     }
 
-    /// What a record is called, whoever opens its slot.
-    pub(in crate::store) fn global(&self, address: Option<Address>) -> Option<GlobalId> {
-        let Address { source, seq, .. } = address?;
-        Some(GlobalId { uuid: *self.uuids.get(&source)?, seq })
+    /// What the records of an entry are called, whoever opens their slots.
+    pub(in crate::store) fn names(&self, entry: &Entry<P>) -> Vec<GlobalId> {
+        let name = |at: Address| Some(GlobalId { uuid: *self.uuids.get(&at.source)?, seq: at.seq });
+        entry.predecessors().filter_map(name).collect()
     }
 
     fn note(&mut self, address: Option<Address>, kind: AckKind) {

@@ -106,7 +106,8 @@ impl<P: Itemized> Front<P> {
     /// What is only in memory and not to stay so.
     pub(in crate::store) fn unsaved(&self) -> impl Iterator<Item = (usize, u64)> {
         self.shelves.iter().enumerate().flat_map(|(lane, shelf)| {
-            let unsaved = |entry: &Entry<P>| entry.address.is_none() && !entry.is_in_writing() && !entry.volatile;
+            let unsaved =
+                |entry: &Entry<P>| entry.address.is_none() && !entry.is_in_writing() && !entry.volatile;
             shelf.iter().filter(move |(_, entry)| unsaved(entry)).map(move |(order, _)| (lane, order))
         })
     }

@@ -129,7 +129,9 @@ impl<P: Itemized> Front<P> {
         for shelf in &mut self.shelves {
             let spare: Vec<u64> = shelf
                 .iter()
-                .filter(|(_, entry)| entry.address.is_some() && !entry.is_in_writing() && entry.body.is_here())
+                .filter(|(_, entry)| {
+                    entry.address.is_some() && !entry.is_in_writing() && entry.body.is_here()
+                })
                 .map(|(order, _)| order)
                 .collect();
             for order in spare {
@@ -171,7 +173,8 @@ impl<P: Itemized> Front<P> {
         for lane in 0..Lane::COUNT {
             let all: Vec<u64> = self.shelves[lane].iter().map(|(order, _)| order).collect();
             for order in all {
-                self.shelves[lane].edit(order, |entry| entry.former.retain(|address| address.source != source));
+                self.shelves[lane]
+                    .edit(order, |entry| entry.former.retain(|address| address.source != source));
             }
             let there: Vec<u64> = self.shelves[lane]
                 .iter()
