@@ -8,14 +8,14 @@ use std::time::Duration;
 use std::vec;
 
 use bytes::Bytes;
-use envoi::core::Kind;
-use envoi::{Closed, Envelope, Transport};
-use tokio::sync::watch;
+use envoi::core::{Explanation, Itemized, Kind};
+use envoi::{Closed, DataCategory, Envelope, Fate, Transport};
+use tokio::sync::{oneshot, watch};
 use tokio::task::{Id, JoinSet};
 
 use crate::files::{self, Source};
-use crate::outcome::{Defect, Outcome, Verdict};
-use crate::tracking::{Stage, Ticket};
+use crate::outcome::{Defect, HELD, Outcome, Verdict};
+use crate::tracking::{Glance, Progress, Stage, Ticket};
 
 /// A stream of outcomes.
 #[derive(Debug)]
@@ -25,19 +25,28 @@ pub(crate) struct Deliveries {
     running: JoinSet<Outcome>,
     names: HashMap<Id, String>,
     width: usize,
+    kept_after: Option<u32>,
     stopping: watch::Sender<bool>,
 }
 
 impl Deliveries {
     /// Delivers `sources` through `transport`. At most `width` are in memory: being read, queued or on their way, waits
     /// between attempts included. Needs a runtime.
-    pub(crate) fn new(transport: Transport, sources: Vec<Source>, width: usize) -> Self {
+    ///
+    /// With a disk buffer below, `kept_after` says after how many attempts an envelope is left to it.
+    pub(crate) fn new(
+        transport: Transport,
+        sources: Vec<Source>,
+        width: usize,
+        kept_after: Option<u32>,
+    ) -> Self {
         Self {
             transport,
             waiting: sources.into_iter(),
             running: JoinSet::new(),
             names: HashMap::new(),
             width,
+            kept_after,
             stopping: watch::Sender::new(false),
         }
     }
@@ -48,7 +57,12 @@ impl Deliveries {
             && let Some(source) = self.waiting.next()
         {
             let name = source.name();
-            let job = Job { source, transport: self.transport.clone(), stopping: self.stopping.subscribe() };
+            let job = Job {
+                source,
+                transport: self.transport.clone(),
+                kept_after: self.kept_after,
+                stopping: self.stopping.subscribe(),
+            };
             let task = self.running.spawn(job.run());
             self.names.insert(task.id(), name);
         }
@@ -73,6 +87,10 @@ impl Deliveries {
         std::mem::take(&mut self.waiting).count() as u64
     }
 
+    pub(crate) const fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     /// Closes the transport when all outcomes are known, so that reports of losses still leave (CR-5).
     pub(crate) async fn finish(self, within: Duration) -> Closed {
         self.transport.close(within).await
@@ -82,6 +100,7 @@ impl Deliveries {
 struct Job {
     source: Source,
     transport: Transport,
+    kept_after: Option<u32>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -117,13 +136,31 @@ impl Job {
         if all == 0 {
             return outcome(0, 0, Verdict::Empty);
         }
-        let (parcel, ended) = Ticket::issue(envelope);
-        if let Err(fault) = self.transport.send(parcel) {
-            let is_late = fault.kind() == Kind::Closed;
-            return outcome(0, 0, if is_late { Verdict::Unsent } else { Verdict::of_fault(&fault) });
+        let mut categories = Vec::new();
+        envelope.tally(&mut |category, _| categories.push(category.clone()));
+        let (parcel, glance, ended) = Ticket::issue(envelope);
+        let sent = match self.kept_after {
+            None => self.transport.send(parcel),
+            Some(_) => self.transport.send_durable(parcel).await,
+        };
+        match sent {
+            Err(fault) => {
+                let is_late = fault.kind() == Kind::Closed;
+                return outcome(0, 0, if is_late { Verdict::Unsent } else { Verdict::of_fault(&fault) });
+            }
+            Ok(Fate::Spent) if self.kept_after.is_some() => {
+                return outcome(0, 0, Verdict::Limited { status: None, words: Explanation::default() });
+            }
+            Ok(_) => {}
         }
-        // The end of a ticket is always told.
-        let progress = ended.await.unwrap_or_default();
+        let progress = match self.kept_after {
+            // The end of a ticket is always told.
+            None => ended.await.unwrap_or_default(),
+            Some(attempts) => match self.end_or_kept(&glance, ended, attempts, &categories).await {
+                Ok(progress) => progress,
+                Err((attempts, why)) => return outcome(attempts, 0, Verdict::Kept(why)),
+            },
+        };
         let held = all.saturating_sub(progress.left.unwrap_or(all));
         let verdict = match progress.stage {
             Stage::Queued => Verdict::Unsent,
@@ -134,7 +171,58 @@ impl Job {
         };
         outcome(progress.attempts, held, verdict)
     }
+
+    /// Waits for the end of an envelope that is in the disk buffer; or, as an error, for it to be left there, with the
+    /// attempts so far and the reason.
+    async fn end_or_kept(
+        &self,
+        glance: &Glance,
+        mut ended: oneshot::Receiver<Progress>,
+        enough: u32,
+        categories: &[DataCategory],
+    ) -> Result<Progress, (u32, String)> {
+        loop {
+            tokio::select! {
+                biased;
+                progress = &mut ended => {
+                    let progress = progress.unwrap_or_default();
+                    // A close leaves to the buffer what is not settled.
+                    return match &progress.stage {
+                        Stage::Queued | Stage::Underway => Err((progress.attempts, STOPPED.to_owned())),
+                        Stage::Answered(Verdict::Failed { kind, .. }) if kind == "interrupted" => {
+                            Err((progress.attempts, STOPPED.to_owned()))
+                        }
+                        Stage::Answered(Verdict::Failed { cause, .. })
+                            if progress.may_return && *self.stopping.borrow() =>
+                        {
+                            Err((progress.attempts, cause.clone()))
+                        }
+                        Stage::Answered(_) => Ok(progress),
+                    };
+                }
+                () = tokio::time::sleep(GLANCE) => {}
+            }
+            let Some(progress) = glance.progress() else { continue };
+            match progress.stage {
+                Stage::Answered(Verdict::Failed { cause, .. })
+                    if progress.may_return && progress.attempts >= enough =>
+                {
+                    return Err((progress.attempts, cause));
+                }
+                Stage::Queued if categories.iter().any(|one| self.transport.limited_until(one).is_some()) => {
+                    return Err((progress.attempts, HELD.to_owned()));
+                }
+                _ => {}
+            }
+        }
+    }
 }
+
+/// How often an envelope in the disk buffer is looked at.
+const GLANCE: Duration = Duration::from_millis(25);
+
+/// Why an envelope stays in the disk buffer if nothing else is known.
+const STOPPED: &str = "stopped before its end";
 
 fn bug() -> Verdict {
     let cause = "a bug in envoi or in a layer; please report it".to_owned();

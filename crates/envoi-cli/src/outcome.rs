@@ -26,12 +26,14 @@ pub(crate) enum Class {
     Unreadable,
     /// It holds nothing to send.
     Empty,
+    /// It stays in the disk buffer.
+    Kept,
     /// The user stopped the command before its turn came.
     Unsent,
 }
 
 impl Class {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Delivered,
         Self::Refused,
         Self::Limited,
@@ -39,6 +41,7 @@ impl Class {
         Self::Malformed,
         Self::Unreadable,
         Self::Empty,
+        Self::Kept,
         Self::Unsent,
     ];
 
@@ -51,6 +54,7 @@ impl Class {
             Self::Malformed => "malformed",
             Self::Unreadable => "unreadable",
             Self::Empty => "empty",
+            Self::Kept => "kept",
             Self::Unsent => "unsent",
         }
     }
@@ -63,7 +67,7 @@ impl Class {
     pub(crate) const fn style(self) -> anstyle::Style {
         match self {
             Self::Delivered => output::GOOD,
-            Self::Limited | Self::Empty | Self::Unsent => output::WARN,
+            Self::Limited | Self::Empty | Self::Kept | Self::Unsent => output::WARN,
             Self::Refused | Self::Failed | Self::Malformed | Self::Unreadable => output::BAD,
         }
     }
@@ -114,6 +118,8 @@ pub(crate) enum Verdict {
     Unreadable(String),
     /// Without items.
     Empty,
+    /// With what keeps it from the server, so that it stays in the disk buffer.
+    Kept(String),
     /// Not tried.
     Unsent,
 }
@@ -191,6 +197,7 @@ impl Outcome {
             Verdict::Malformed(_) => Class::Malformed,
             Verdict::Unreadable(_) => Class::Unreadable,
             Verdict::Empty => Class::Empty,
+            Verdict::Kept(_) => Class::Kept,
             Verdict::Unsent => Class::Unsent,
         }
     }
@@ -203,7 +210,9 @@ impl Outcome {
                 if words.is_empty() { status.to_string() } else { format!("{status}: {words}") }
             }
             Verdict::Limited { status: None, .. } => HELD.to_owned(),
-            Verdict::Failed { cause, .. } | Verdict::Unreadable(cause) => cause.clone(),
+            Verdict::Failed { cause, .. } | Verdict::Unreadable(cause) | Verdict::Kept(cause) => {
+                cause.clone()
+            }
             Verdict::Malformed(defect) => defect.kind.clone(),
             Verdict::Empty => "no items, so there was nothing to send".to_owned(),
             Verdict::Unsent => "stopped before its turn".to_owned(),
@@ -249,7 +258,7 @@ impl Outcome {
             Verdict::Limited { status, words } => explained(*status, words),
             Verdict::Failed { kind, cause } => json!({ "kind": kind, "message": cause }),
             Verdict::Malformed(defect) => json!({ "error": defect.json() }),
-            Verdict::Unreadable(cause) => json!({ "message": cause }),
+            Verdict::Unreadable(cause) | Verdict::Kept(cause) => json!({ "message": cause }),
             Verdict::Empty | Verdict::Unsent => json!({}),
         };
         if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {

@@ -13,9 +13,10 @@ use crate::files;
 use crate::interrupt::Interrupt;
 use crate::outcome::{Class, Outcome};
 use crate::output::{Output, WARN, paint};
+use crate::spool;
 use crate::target::DsnArgs;
 use crate::text;
-use crate::transport::{self, Options};
+use crate::transport::{self, Options, Spooling};
 
 /// Deliver envelope files to a server, and say what became of each
 #[derive(clap::Args)]
@@ -44,6 +45,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     retries: u32,
 
+    /// Put the envelopes into the disk buffer DIR first: what cannot be delivered now stays there, for the next
+    /// `send --spool` or for `envoi spool replay`
+    #[arg(long, value_name = "DIR")]
+    spool: Option<PathBuf>,
+
     /// Print JSON lines: one object per envelope, and a summary as the last
     #[arg(long)]
     json: bool,
@@ -63,9 +69,11 @@ Examples:
   SENTRY_DSN=… envoi send --encoding zstd --concurrency 32 ~/.cache/app/
   envoi send --retries 5 --timeout 10s --json cache/ | jq 'select(.outcome != \"delivered\")'
   curl … | envoi send -
+  envoi send --spool /var/lib/app/envoi cache/
 
 Every envelope has one outcome: delivered; refused by the server; limited, by a 429 or by a limit
-that the server had announced before; failed on the way; malformed; unreadable; empty; unsent.
+that the server had announced before; failed on the way; malformed; unreadable; empty; kept in the
+spool; unsent.
 Losses are reported to the server as client reports, which ride on later envelopes or leave at the
 end.
 
@@ -83,7 +91,7 @@ With --json every line is an object with a `type`, the summary comes last:
     refused, limited   \"status\",\"server_error\",\"detail\",\"causes\"
     failed             \"kind\",\"message\"
     malformed          \"error\":{\"kind\",\"stage\",\"item\",\"offset\",\"message\"}
-    unreadable         \"message\"
+    unreadable, kept   \"message\"
   {\"type\":\"summary\",\"envelopes\",\"items\",\"bytes\",\"all_delivered\"} and for each outcome
     {\"envelopes\",\"items\",\"bytes\",\"reasons\":[{\"why\",\"envelopes\",\"items\",\"bytes\"}]}
 
@@ -94,6 +102,9 @@ const AHEAD: usize = 2;
 
 /// After Ctrl-C, how long deliveries that are on their way may still take.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// The pause between envelopes that earlier runs left in the disk buffer (OC-7).
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the last report may take.
 const LAST_REPORT: Duration = Duration::from_secs(2);
@@ -110,7 +121,10 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Exit, CliErr
         timeout: args.timeout,
         retries: args.retries,
     };
-    let transport = transport::build(args.target.resolve()?, options, None)?;
+    let transport = {
+        let spooling = args.spool.as_deref().map(|dir| Spooling { dir, pause: PAUSE });
+        transport::build(args.target.resolve()?, options, spooling.as_ref())?
+    };
     let found = files::discover(&args.paths)?;
     if found.passed_over > 0 {
         output.note(format_args!(
@@ -123,7 +137,10 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Exit, CliErr
 
     let mut interrupt = Interrupt::listen()?;
     output.start_progress(found.sources.len() as u64);
-    let mut deliveries = Deliveries::new(transport, found.sources, AHEAD * options.concurrency);
+    let mut deliveries = {
+        let kept_after = args.spool.as_ref().map(|_| args.retries.saturating_add(1));
+        Deliveries::new(transport, found.sources, AHEAD * options.concurrency, kept_after)
+    };
     let mut report = Report { balance: Balance::default(), told: 0, args };
     let mut interrupts = 0;
     loop {
@@ -139,10 +156,25 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Exit, CliErr
             }
         }
     }
+    let kept = report.balance.of(Class::Kept).envelopes;
+    if args.spool.is_some() && kept == 0 && interrupts == 0 {
+        // What earlier runs left there.
+        spool::drain(deliveries.transport(), args.timeout, &mut interrupt, output).await;
+    }
     output.end_progress();
     report.finish(output);
+    let left = spool::waiting(deliveries.transport());
+    if left > 0 {
+        output.note(format_args!(
+            "{}: {} left in the spool; `envoi spool replay` delivers what is there",
+            paint(WARN, "note"),
+            text::count(left, "envelope"),
+        ));
+    }
+    // What is kept waits for another day, so the command need not.
+    let last_report = if left > 0 { LAST_REPORT / 10 } else { LAST_REPORT };
     tokio::select! {
-        _ = deliveries.finish(LAST_REPORT) => {}
+        _ = deliveries.finish(last_report) => {}
         () = interrupt.reached(interrupts + 1) => {}
     }
     Ok(Exit::when(report.balance.all_delivered()))

@@ -247,3 +247,48 @@ async fn what_is_no_spool_is_left_alone() {
     }
     assert_eq!(std::fs::read_dir(folder.root()).unwrap().count(), 0, "nothing was made");
 }
+
+/// OC-1, OC-4: what `send` cannot deliver stays, and the next one delivers it before its own end.
+#[tokio::test]
+async fn what_send_cannot_deliver_stays_for_the_next_one() {
+    let files = support::copies(3, support::event(10));
+    let folder = Folder::new();
+    let dir = folder.name("buffer");
+    let first = run(&["send", "--json", "--spool", &dir, "--dsn", NOWHERE, files.root()]).await;
+    assert_eq!(first.code, 1, "{first:?}");
+    let lines = first.json_lines();
+    assert_eq!(lines[3]["kept"]["envelopes"], 3, "{first:?}");
+    assert!(lines[0]["message"].as_str().unwrap().contains("could not connect"), "{first:?}");
+    assert!(first.error_line().contains("3 envelopes left in the spool"), "{first:?}");
+    assert_eq!(run(&["spool", "stats", "--json", &dir]).await.json()["entries"], 3);
+
+    let server = IngestServer::start().await.unwrap();
+    let one = files.name("000.envelope");
+    let second = run(&["send", "--json", "--spool", &dir, "--dsn", &server.dsn(), &one]).await;
+    assert_eq!((second.code, second.stderr.as_str()), (0, ""), "{second:?}");
+    assert_eq!(second.json_lines()[1]["delivered"]["envelopes"], 1);
+    assert_eq!(run(&["spool", "stats", "--json", &dir]).await.json()["entries"], 0);
+    assert_eq!(server.shutdown().await.accepted, 4);
+}
+
+/// OC-8: a limit that the server announces holds what is in the spool, and costs none of it.
+#[tokio::test]
+async fn what_a_limit_holds_stays_in_the_spool() {
+    let files = support::copies(4, support::event(10));
+    let folder = Folder::new();
+    let dir = folder.name("buffer");
+    let server = IngestServer::start().await.unwrap();
+    let limits = http::HeaderValue::from_static("600:error:key");
+    let name = http::HeaderName::from_static("x-sentry-rate-limits");
+    server.otherwise(Step::reply(StatusCode::OK).header(name, limits).after(Duration::from_millis(50)));
+    let args =
+        ["send", "--json", "--concurrency", "1", "--spool", &dir, "--dsn", &server.dsn(), files.root()];
+    let run = run(&args).await;
+    let summary = run.json_lines().pop().unwrap();
+    let of = |class: &str| summary[class]["envelopes"].as_u64().unwrap();
+    assert_eq!((run.code, of("delivered")), (1, 1), "{run:?}");
+    assert_eq!(of("kept") + of("limited"), 3, "{run:?}");
+    assert!(of("kept") > 0, "{run:?}");
+    let stats = support::run(&["spool", "stats", "--json", &dir]).await.json();
+    assert_eq!(stats["entries"].as_u64(), Some(of("kept")), "{stats}");
+}

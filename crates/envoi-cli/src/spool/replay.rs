@@ -48,7 +48,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Why draining ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
+pub(crate) enum Stop {
     Empty,
     /// Nothing got through for too long.
     Stalled,
@@ -116,7 +116,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, CliErro
 }
 
 /// Waits until everything in the buffer was delivered, nothing gets through any more, or the user has enough.
-async fn drain(
+pub(crate) async fn drain(
     transport: &Transport,
     patience: Duration,
     interrupt: &mut Interrupt,
@@ -144,7 +144,7 @@ async fn drain(
 }
 
 /// Envelopes in the buffer, those on their way included.
-fn waiting(transport: &Transport) -> u64 {
+pub(crate) fn waiting(transport: &Transport) -> u64 {
     transport.disk_stats().map_or(0, |stats| stats.entries as u64)
 }
 

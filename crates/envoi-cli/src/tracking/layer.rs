@@ -78,7 +78,8 @@ where
             {
                 ticket.saw(parcel.payload());
             }
-            ticket.answered(Verdict::of(&answer));
+            let may_return = answer.as_ref().is_err_and(|failure| failure.fault().kind().is_network());
+            ticket.answered(Verdict::of(&answer), may_return);
         }
         Poll::Ready(answer)
     }

@@ -12,4 +12,4 @@ mod ticket;
 mod tests;
 
 pub(crate) use layer::TrackLayer;
-pub(crate) use ticket::{Stage, Ticket};
+pub(crate) use ticket::{Glance, Progress, Stage, Ticket};

@@ -33,7 +33,7 @@ fn queue(mock: MockDeliver<Envelope>) -> Outbox<Envelope> {
 /// Sends one envelope to a receiver that follows this script.
 async fn send(mock: MockDeliver<Envelope>) -> (Progress, LedgerSnapshot<DataCategory>) {
     let outbox = queue(mock);
-    let (parcel, ended) = Ticket::issue(envelope());
+    let (parcel, _, ended) = Ticket::issue(envelope());
     outbox.post(parcel).unwrap();
     let progress = ended.await.unwrap();
     assert!(outbox.flush(PATIENCE).await.is_complete());
@@ -51,7 +51,7 @@ async fn the_layer_keeps_the_contract() {
     let drops = Drops::new();
     let tracked = drops.clone();
     let parcel = move || {
-        let (mut parcel, _) = Ticket::issue(envelope());
+        let (mut parcel, _, _) = Ticket::issue(envelope());
         parcel.meta_mut().extensions.insert(tracked.token());
         parcel
     };
@@ -66,7 +66,10 @@ async fn the_end_is_told_when_there_is_no_more_attempt() {
     let ok = Outcome::replied(Reply::new(StatusCode::OK));
     let (progress, ledger) = send(scripted([Outcome::failure(Kind::Connect), ok])).await;
     let verdict = Verdict::Delivered { status: Some(StatusCode::OK), id: None };
-    assert_eq!(progress, Progress { stage: Stage::Answered(verdict), attempts: 2, left: Some(2) });
+    assert_eq!(
+        progress,
+        Progress { stage: Stage::Answered(verdict), attempts: 2, left: Some(2), ..Progress::default() }
+    );
     assert_eq!(ledger.get(&DataCategory::Error).unwrap().delivered, 1, "the queue was told what was left");
 
     let (progress, ledger) = send(MockDeliver::answering(Outcome::failure(Kind::Connect))).await;
@@ -96,7 +99,10 @@ async fn what_is_left_is_counted() {
 #[tokio::test]
 async fn a_panic_leaves_an_attempt_without_an_answer() {
     let (progress, ledger) = send(scripted([Outcome::panic()])).await;
-    assert_eq!(progress, Progress { stage: Stage::Underway, attempts: 1, left: Some(2) });
+    assert_eq!(
+        progress,
+        Progress { stage: Stage::Underway, attempts: 1, left: Some(2), ..Progress::default() }
+    );
     assert_eq!(ledger.get(&DataCategory::Error).unwrap().lost[&DiscardReason::InternalSdkError], 1);
 }
 
@@ -104,8 +110,8 @@ async fn a_panic_leaves_an_attempt_without_an_answer() {
 #[tokio::test]
 async fn a_shutdown_ends_every_ticket() {
     let outbox = queue(scripted([]));
-    let (first, first_ended) = Ticket::issue(envelope());
-    let (second, second_ended) = Ticket::issue(envelope());
+    let (first, _, first_ended) = Ticket::issue(envelope());
+    let (second, _, second_ended) = Ticket::issue(envelope());
     outbox.post(first).unwrap();
     outbox.post(second).unwrap();
     while outbox.stats().in_flight == 0 {
@@ -116,6 +122,6 @@ async fn a_shutdown_ends_every_ticket() {
     assert_eq!(second_ended.await.unwrap(), Progress::default());
     let late = Ticket::issue(envelope());
     assert_eq!(outbox.post(late.0).unwrap_err().kind(), Kind::Closed);
-    assert_eq!(late.1.await.unwrap(), Progress::default());
+    assert_eq!(late.2.await.unwrap(), Progress::default());
     assert!(outbox.ledger().snapshot().is_settled());
 }
