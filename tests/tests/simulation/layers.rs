@@ -76,7 +76,7 @@ impl Service<Parcel<Envelope>> for BeforeSend {
     }
 }
 
-/// Panics now and then.
+/// Panics now and then, or is wrong in another way.
 pub(crate) struct Panics {
     pub(crate) inner: Delivery,
     pub(crate) place: UserLayer,
@@ -110,6 +110,10 @@ impl Service<Parcel<Envelope>> for Panics {
                     let _answer = call.await;
                     throw("a layer panics after the answer")
                 })
+            }
+            UserLayer::ClaimsSpent if now => {
+                drop(parcel);
+                Box::pin(async { Ok(Receipt::new(Fate::Spent)) })
             }
             _ => Box::pin(self.inner.call(parcel)),
         }

@@ -1,8 +1,9 @@
 //! A simulation of whole stacks under paused time: random schedules of posts, weather, limits, cancellations, flushes,
 //! closes and panics, each decided by one number.
 //!
-//! Everything is real but the clock and the server: outbox, filter, reports, codec, the bytes on the wire. After every
-//! step the books balance; at the end they agree with what the server has counted on its own and with what it was told.
+//! Everything is real but the clock, the server and, in some, the disk: outbox, filter, reports, codec, the bytes on the
+//! wire. After every step the books balance; at the end they agree with what the server has counted on its own, with
+//! what it was told, and with what is kept.
 //!
 //! * `ENVOI_SIM_SEED=n cargo test -p envoi-tests --test simulation` replays one schedule and prints its diary.
 //! * `ENVOI_SIM_SEEDS=from..to` runs others than the usual ones.
@@ -12,6 +13,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod checks;
+mod disk;
 mod freight;
 mod layers;
 mod run;

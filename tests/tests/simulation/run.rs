@@ -5,14 +5,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoi_core::{Clock, Fate, Meta, Origin, Parcel, Store};
+use envoi_core::{Clock, Meta, Origin, Parcel, Store};
 use envoi_envelope::Envelope;
-use envoi_layers::outbox::{MemoryStore, Notice, Outbox, Outcomes};
+use envoi_layers::outbox::{Notice, Outbox, Outcomes};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
 use crate::checks;
+use crate::disk::Disk;
 use crate::freight::{Counts, EnvelopePlan, Losses, add};
 use crate::sabotage::Sabotage;
 use crate::schedule::{Ending, Plan, Step, Wait};
@@ -35,6 +36,7 @@ pub(crate) struct Run<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) world: Arc<World>,
     pub(crate) posted: Posted,
+    pub(crate) disk: Option<Arc<Disk>>,
     pub(crate) handles: Vec<Outbox<Envelope>>,
     pub(crate) second: Option<Outbox<Envelope>>,
     drivers: Vec<JoinHandle<()>>,
@@ -68,9 +70,13 @@ pub(crate) fn run(plan: &Plan, sabotage: Option<Sabotage>, with_diary: bool) -> 
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
             let builder = Builder { setup, world: &world, sabotage };
-            let store = builder.store();
-            let posted = replay(plan, &world, &store);
-            Run::new(plan, Arc::clone(&world), builder.build(store), posted).all().await;
+            let disk = setup.durable.then(|| Arc::new(Disk::new(setup.capacity.0)));
+            let store: Arc<dyn Store<Envelope>> = match &disk {
+                Some(disk) => Arc::<Disk>::clone(disk),
+                None => Arc::new(builder.memory()),
+            };
+            let posted = replay(plan, &world, &*store);
+            Run::new(plan, Arc::clone(&world), builder.build(store), posted, disk).all().await;
         });
     }));
     let why = match outcome {
@@ -87,7 +93,7 @@ pub(crate) fn run(plan: &Plan, sabotage: Option<Sabotage>, with_diary: bool) -> 
 }
 
 /// Puts into the store what is there from an earlier run.
-fn replay(plan: &Plan, world: &World, store: &MemoryStore<Envelope>) -> Posted {
+fn replay(plan: &Plan, world: &World, store: &dyn Store<Envelope>) -> Posted {
     for plan in &plan.setup.replayed {
         let made = world.catalogue().make(plan);
         let meta = Meta { origin: Origin::Replayed, ..Meta::default() };
@@ -106,7 +112,7 @@ fn words_of(panic: &(dyn Any + Send)) -> String {
 }
 
 impl<'a> Run<'a> {
-    fn new(plan: &'a Plan, world: Arc<World>, stack: Stack, posted: Posted) -> Self {
+    fn new(plan: &'a Plan, world: Arc<World>, stack: Stack, posted: Posted, disk: Option<Arc<Disk>>) -> Self {
         let mut drivers = vec![stack.driver];
         let second = stack.second.map(|(second, driver)| {
             drivers.push(driver);
@@ -116,6 +122,7 @@ impl<'a> Run<'a> {
             plan,
             world,
             posted,
+            disk,
             handles: vec![stack.outbox],
             second,
             drivers,
@@ -185,7 +192,7 @@ impl<'a> Run<'a> {
         let answer = handle.post(envelope);
         self.enter(counts, carried);
         self.world.note(|| format!("   {answer:?}"));
-        let accepted = matches!(answer, Ok(Fate::Queued | Fate::Spent));
+        let accepted = answer.is_ok();
         self.world.check(!(is_closed && accepted), || "a closed outbox takes a post".to_owned());
     }
 
@@ -216,6 +223,11 @@ impl<'a> Run<'a> {
                 self.enter(gone, Losses::new());
             }
         }
+    }
+
+    /// What would be there after a restart.
+    pub(crate) fn kept(&self) -> Vec<Envelope> {
+        self.disk.as_ref().map(|disk| disk.kept()).unwrap_or_default()
     }
 
     /// What the first listener has heard.
@@ -262,6 +274,7 @@ impl<'a> Run<'a> {
 
     async fn close(&mut self, within: Duration, wait: Wait) {
         let Some(handle) = self.handles.last().cloned() else { return };
+        let durable = self.disk.is_some();
         let world = Arc::clone(&self.world);
         let task = async move {
             let start = Instant::now();
@@ -269,7 +282,7 @@ impl<'a> Run<'a> {
             let took = start.elapsed();
             world.note(|| format!("   {closed:?} after {took:?}"));
             world.check(took <= within + TICK, || format!("a close of {within:?} took {took:?} (TR-2)"));
-            world.check(handle.stats().queued() == 0, || "a closed outbox has a queue".to_owned());
+            world.check(durable || handle.stats().queued() == 0, || "a closed outbox has a queue".to_owned());
         };
         self.aside(task, wait).await;
     }
@@ -304,6 +317,8 @@ impl<'a> Run<'a> {
     /// All is well again: everything gets an outcome, however long limits and back-offs last.
     async fn recover(&mut self) {
         self.world.server().weather = Weather::Fine;
+        // A close that was begun aside is a close.
+        yields(4).await;
         let Some(handle) = self.handles.last().cloned() else { return };
         if handle.stats().is_closed || self.driver_dropped || self.plan.may_hang() {
             return;
@@ -312,8 +327,11 @@ impl<'a> Run<'a> {
             let queues = std::iter::once(handle.clone()).chain(self.second.clone());
             for queue in queues {
                 let within = Duration::from_secs(100_000);
+                let start = Instant::now();
                 let flushed = queue.flush(within).await;
                 self.world.note(|| format!("   {flushed:?}"));
+                let promptly = start.elapsed() < within;
+                self.world.check(promptly, || "a flush is not told that it is over".to_owned());
                 self.world.check(flushed.is_complete(), || {
                     format!("all is well, and {} parcels stay for ever: {queue:?}", flushed.left)
                 });

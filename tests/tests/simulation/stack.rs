@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoi_core::{BoxError, Segments, SharedClock};
+use envoi_core::{BoxError, Segments, SharedClock, Store};
 use envoi_envelope::{Dsn, Envelope, EnvelopeCodec};
 use envoi_http::{Action, EncodeLayer, Policy};
 use envoi_layers::filter::FilterLayer;
@@ -45,14 +45,14 @@ pub(crate) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    pub(crate) fn build(&self, store: MemoryStore<Envelope>) -> Stack {
+    pub(crate) fn build(&self, store: Arc<dyn Store<Envelope>>) -> Stack {
         let mut halt = CancellationToken::new();
         let mut service = self.core(&halt);
         let mut second = None;
         for (position, layer) in self.setup.user_layers.iter().enumerate() {
             if *layer == UserLayer::Outbox && second.is_none() {
                 // The bridge listens to the outbox that is next to it.
-                let (inner, driver) = self.outbox(std::mem::take(&mut halt), service, self.store());
+                let (inner, driver) = self.outbox(std::mem::take(&mut halt), service, self.memory());
                 service = inner.clone().map_err(Into::into).boxed();
                 second = Some((inner, tokio::spawn(driver)));
             } else {
@@ -117,7 +117,8 @@ impl Builder<'_> {
             UserLayer::PanicInCall
             | UserLayer::PanicLater
             | UserLayer::PanicAfterAnswer
-            | UserLayer::PanicInReady => Panics { inner, place: layer, rng }.boxed(),
+            | UserLayer::PanicInReady
+            | UserLayer::ClaimsSpent => Panics { inner, place: layer, rng }.boxed(),
             UserLayer::Buffer => Buffer::new(inner, 3).boxed(),
             UserLayer::LoadShed => LoadShed::new(inner).boxed(),
             UserLayer::ConcurrencyLimit => ConcurrencyLimit::new(inner, 2).boxed(),
@@ -132,7 +133,7 @@ impl Builder<'_> {
         &self,
         halt: CancellationToken,
         service: Delivery,
-        store: MemoryStore<Envelope>,
+        store: impl Store<Envelope>,
     ) -> (Outbox<Envelope>, Driver<Delivery, Envelope>) {
         let setup = self.setup;
         let mut config = OutboxConfig::new()
@@ -155,8 +156,8 @@ impl Builder<'_> {
         outbox(store, config, service)
     }
 
-    /// An empty store.
-    pub(crate) fn store(&self) -> MemoryStore<Envelope> {
+    /// An empty store in memory.
+    pub(crate) fn memory(&self) -> MemoryStore<Envelope> {
         let setup = self.setup;
         let overflow = if setup.drops_newest { Overflow::DropNewest } else { Overflow::DropOldest };
         let capacity = Capacity::new(setup.capacity.0, setup.capacity.1);
