@@ -64,6 +64,8 @@ Exit codes: 0 everything was done, 1 something was not, 2 the command line makes
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Args),
+    #[command(hide = true)]
+    DemoSender(demo::sender::Args),
     Send(send::Args),
     Ingest(ingest::Args),
     Inspect(inspect::Args),
@@ -104,6 +106,7 @@ fn run(command: Command, output: &mut Output) -> Result<Exit, CliError> {
             spool::Ran::Ended(result) => result,
             spool::Ran::Replay(args) => block_on(spool::replay(args, output)),
         },
+        Command::DemoSender(args) => block_on(demo::sender::run(&args, output)),
         Command::Demo(args) => block_on(demo::run(&args, output)),
         Command::Ingest(args) => block_on(ingest::run(args, output)),
         Command::Send(args) => block_on(send::run(&args, output)),

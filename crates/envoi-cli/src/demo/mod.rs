@@ -2,11 +2,13 @@
 //! unseen.
 //!
 //! [`scenes`] are what happens, [`narrator`] is how it is told, [`world`] is the transport and the server that it
-//! happens to, [`audit`] holds the books of the one against those of the other.
+//! happens to, [`crash`] is what happens to a process of its own, the [`sender`], [`audit`] holds the books of the one against those of the other.
 
 mod audit;
+mod crash;
 mod narrator;
 mod scenes;
+pub(crate) mod sender;
 mod world;
 
 use std::io::IsTerminal;
@@ -20,7 +22,7 @@ use world::World;
 ///
 /// Starts an ingest server on loopback and a transport as an application would have it, and tells what happens to the
 /// two: real envelopes of Sentry SDKs arrive; a flood of logs, and errors overtake it; a rate limit; an outage; a
-/// shutdown against a server that hangs. At the end the books of the transport are held against what the server
+/// process that is killed in the middle of one; a shutdown against a server that hangs. At the end the books of the transport are held against what the server
 /// counted. Exits with 1 if they differ.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  envoi demo\n  envoi demo --fast")]
@@ -39,6 +41,7 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Exit, CliErr
     scenes::flood(&mut world, &mut narrator).await?;
     scenes::limit(&mut world, &mut narrator).await?;
     scenes::outage(&mut world, &mut narrator).await?;
+    let is_whole = crash::scene(&mut world, &mut narrator).await?;
     scenes::shutdown(&mut world, &mut narrator).await?;
 
     let audit = audit::Audit::of(&world.books());
@@ -57,5 +60,5 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Exit, CliErr
     } else {
         output.line(format_args!("{}; see the last column", paint(BAD, "the books do not balance")));
     }
-    Ok(Exit::when(audit.is_right))
+    Ok(Exit::when(audit.is_right && is_whole))
 }

@@ -25,7 +25,8 @@ fn envelope(item: Item) -> Result<Envelope, CliError> {
     Envelope::new().with_event_id(EventId::random()).with_item(item).map_err(CliError::failed)
 }
 
-fn error(number: u64) -> Result<Envelope, CliError> {
+/// An error.
+pub(super) fn error(number: u64) -> Result<Envelope, CliError> {
     let event = format!(r#"{{"level":"error","message":"order {number} could not be paid"}}"#);
     envelope(Item::event(event))
 }

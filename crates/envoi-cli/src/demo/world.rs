@@ -32,6 +32,8 @@ pub(super) struct World {
     handed: Tally,
     /// Losses that envelopes of others tell of: real ones have client reports on board.
     foreign: Losses,
+    /// What other processes have sent to the server.
+    others: Tally,
     /// The books, and what was handed over, when the server stopped answering.
     mark: Option<(LedgerSnapshot<DataCategory>, Tally)>,
 }
@@ -49,7 +51,14 @@ impl World {
             .backoff(Backoff::new(Duration::from_millis(200), Duration::from_secs(1)))
             .build()
             .map_err(transport::refusal)?;
-        Ok(Self { server, transport, handed: Tally::new(), foreign: Losses::new(), mark: None })
+        Ok(Self {
+            server,
+            transport,
+            handed: Tally::new(),
+            foreign: Losses::new(),
+            others: Tally::new(),
+            mark: None,
+        })
     }
 
     pub(super) fn address(&self) -> String {
@@ -65,6 +74,24 @@ impl World {
             *self.foreign.entry((reason, category.clone())).or_default() += quantity;
         });
         self.transport.send(envelope).map_err(CliError::failed)
+    }
+
+    /// Takes what the server has received since `before` for that of another process.
+    pub(super) fn since_is_of_others(&mut self, before: &Tally) {
+        for (category, quantity) in self.server.received_tally() {
+            let earlier = before.get(&category).copied().unwrap_or_default();
+            *self.others.entry(category).or_default() += quantity.saturating_sub(earlier);
+        }
+    }
+
+    /// What the server has received of the transport.
+    fn received(&self) -> Tally {
+        let mut received = self.server.received_tally();
+        for (category, quantity) in &mut received {
+            let others = self.others.get(category).copied().unwrap_or_default();
+            *quantity = quantity.saturating_sub(others);
+        }
+        received
     }
 
     /// Waits until everything has its outcome and the server has been told of all losses.
@@ -122,7 +149,7 @@ impl World {
             at_silence,
             handed: self.handed.clone(),
             handed_before_silence: handed_before,
-            received: self.server.received_tally(),
+            received: self.received(),
             refused: self.server.refused_tally(),
             reported: self.server.reported_losses(),
             foreign: self.foreign.clone(),

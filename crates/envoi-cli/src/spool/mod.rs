@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 
-pub(crate) use replay::{drain, run as replay, waiting};
+pub(crate) use replay::{Stop, drain, run as replay, waiting};
 pub(crate) use view::{FOR_EVER, unbounded};
 
 /// Look into a disk buffer, check it, repair it, empty it
