@@ -1,7 +1,7 @@
 //! `envoi spool`: a look into a disk buffer, and what can be done with one.
 //!
 //! One verb per file. [`ls`], [`show`], [`stats`] and [`verify`] change nothing and work while the buffer is in use;
-//! [`repair`], [`replay`] and [`purge`] refuse one that is in use, and say by whom (OC-10). [`view`] is how all of them
+//! [`repair`], [`mod@replay`] and [`purge`] refuse one that is in use, and say by whom (OC-10). [`view`] is how all of them
 //! look at it.
 
 mod ls;

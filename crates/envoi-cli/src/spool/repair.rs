@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CliError> {
         "{} found damaged or missing and counted, {} copied to quarantine, {} can be delivered",
         text::count(stats.corrupt, "record"),
         text::count(quarantined, "byte"),
-        text::count(stats.entries as u64, "entry").replace("entrys", "entries"),
+        text::count(stats.entries as u64, "envelope"),
     ));
     if !left.is_empty() {
         output.line(format_args!(

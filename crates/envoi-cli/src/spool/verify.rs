@@ -120,7 +120,7 @@ fn of_lane(slot: &SlotView, lane: &LaneView, findings: &mut Vec<Finding>) {
             add("torn", Some((from, None)), "a write was cut off, or what was there is damaged");
         }
         if segment.bad_acks > 0 {
-            let words = text::count(segment.bad_acks, "entry of the ack log cannot be read");
+            let words = format!("unreadable in the ack log: {}", text::grouped(segment.bad_acks));
             add("bad_acks", None, &words);
         }
     }
