@@ -25,7 +25,7 @@ const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// # use envoi_testkit::Goods;
 /// # let dir = tempfile::tempdir()?;
 /// let memory = MemoryStore::<Goods>::new().capacity(Capacity::new(100, 1 << 20)).overflow(Overflow::DropNewest);
-/// let store = Tiered::new(memory, Spool::open(dir.path(), SpoolConfig::new())?);
+/// let store = Tiered::new(memory, Spool::<Goods>::open(dir.path(), SpoolConfig::new())?);
 /// # drop(store);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
