@@ -30,6 +30,12 @@ pub(crate) enum UserLayer {
     Outbox,
 }
 
+impl UserLayer {
+    const fn panics(self) -> bool {
+        matches!(self, Self::PanicInCall | Self::PanicLater | Self::PanicAfterAnswer | Self::PanicInReady)
+    }
+}
+
 const USER_LAYERS: [UserLayer; 12] = [
     UserLayer::ClaimsSpent,
     UserLayer::BeforeSend,
@@ -259,14 +265,20 @@ impl Plan {
         Self { setup, steps, ending }
     }
 
-    /// Whether an exchange may hang with nobody to end it.
+    /// Whether a call may hang with nobody to end it.
     pub(crate) fn may_hang(&self) -> bool {
-        let hangs = |step: &Step| matches!(step, Step::Weather(Weather::Hanging | Weather::Storm));
+        let setup = &self.setup;
+        let has =
+            |weather| self.steps.iter().any(|step| matches!(step, Step::Weather(now) if *now == weather));
         let is_timed = |layer: &ExchangeLayer| matches!(layer, ExchangeLayer::Timeout(_));
-        self.steps.iter().any(hangs)
-            && !self.setup.exchange_layers.iter().any(is_timed)
-            // One above a second outbox has nothing to do with exchanges.
-            && (!self.setup.has(UserLayer::Timeout) || self.setup.has(UserLayer::Outbox))
+        // A timeout above a second outbox has nothing to do with exchanges.
+        let timed = setup.exchange_layers.iter().any(is_timed)
+            || (setup.has(UserLayer::Timeout) && !setup.has(UserLayer::Outbox));
+        // The worker of tower's buffer does not survive a panic, and what is given to it on a place that was reserved
+        // before is never answered.
+        let panics = has(Weather::Panicking) || setup.user_layers.iter().any(|layer| layer.panics());
+        ((has(Weather::Hanging) || has(Weather::Storm)) && !timed)
+            || (setup.has(UserLayer::Buffer) && (panics || has(Weather::Storm)))
     }
 
     /// As it can be read.
