@@ -71,6 +71,29 @@ impl Envelope {
         self.items.retain(keep);
     }
 
+    /// Gives the items for which `change` has one another payload: scrubbing. Attributes of their headers stay, `length`
+    /// follows the payload; every other item stays as it is, byte for byte. A container keeps its `item_count`, so change
+    /// what its entries say, not how many there are.
+    ///
+    /// ```
+    /// use envoi_envelope::{Envelope, Item, ItemType};
+    /// let mut envelope = Envelope::new().with_item(Item::event(r#"{"user":"jane@example.org"}"#))?;
+    /// envelope.rewrite(|item| {
+    ///     let text = std::str::from_utf8(item.payload()).ok()?;
+    ///     (*item.item_type() == ItemType::Event).then(|| text.replace("jane@example.org", "[email]").into())
+    /// });
+    /// assert_eq!(envelope.items()[0].payload(), r#"{"user":"[email]"}"#);
+    /// assert_eq!(envelope.items()[0].explicit_length(), Some(18));
+    /// # Ok::<(), envoi_envelope::PushError>(())
+    /// ```
+    pub fn rewrite(&mut self, mut change: impl FnMut(&Item) -> Option<Bytes>) {
+        for item in &mut self.items {
+            if let Some(payload) = change(item) {
+                item.replace_payload(payload);
+            }
+        }
+    }
+
     /// Sets the id of the event.
     ///
     /// # Errors

@@ -207,6 +207,19 @@ impl Item {
         }
     }
 
+    /// Another payload under the same header.
+    pub(super) fn replace_payload(&mut self, payload: Bytes) {
+        let header = self.header.with("length", &payload.len().to_string());
+        self.header = match header {
+            Some(header) if header.raw().len() <= MAX_HEADER_BYTES => header,
+            // It stated no length and has no room for one. Without the length the payload could end elsewhere.
+            _ => ItemHeader::build(self.header.ty().clone(), payload.len()),
+        };
+        self.payload = payload;
+        self.place = None;
+        self.counted = OnceLock::new();
+    }
+
     /// Marks a client report that is attached at send time. A rider is never stored with the envelope
     /// (decision 14), does not decide about lanes, and does not make an envelope worth a request.
     #[must_use]

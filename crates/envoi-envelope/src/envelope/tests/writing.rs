@@ -156,3 +156,38 @@ fn debug_shows_no_data() {
     let shown = format!("{:?}", Envelope::parse(input).unwrap());
     assert_eq!(shown, "Envelope { event_id: None, items: [Item { type: \"event\", payload_bytes: 9 }] }");
 }
+
+/// EN-2, EN-4: another payload under the same header, whatever bytes it has; neighbours stay as they are.
+#[test]
+fn a_rewritten_payload_keeps_its_header() {
+    let mut envelope = Envelope::parse(INPUT).unwrap();
+    envelope.rewrite(|item| (item.item_type().as_str() == "attachment").then(|| "x\ny".into()));
+    let expected =
+        INPUT.replace("{\"type\":\"attachment\"}\nabc\n", "{\"type\":\"attachment\",\"length\":3}\nx\ny\n");
+    assert_eq!(envelope.to_bytes(), expected);
+    assert_eq!(Envelope::parse(envelope.to_bytes()).unwrap(), envelope);
+
+    let item = Item::attachment("a.txt", "12345").with_attribute("kept", "[1]").unwrap();
+    let mut envelope = Envelope::new().with_item(item).unwrap();
+    envelope.rewrite(|_| Some(Bytes::new()));
+    let item = &envelope.items()[0];
+    assert_eq!(
+        (item.explicit_length(), item.attribute("kept"), item.payload().len()),
+        (Some(0), Some("[1]"), 0)
+    );
+
+    envelope.rewrite(|_| None);
+    assert_eq!(envelope.items()[0].filename().as_deref(), Some("a.txt"));
+}
+
+/// EN-2, EN-3: a header that has no room for the length that its new payload needs is replaced, so that what is written
+/// can be read.
+#[test]
+fn a_rewritten_payload_is_readable_under_the_largest_header() {
+    let filler = "x".repeat(MAX_HEADER_BYTES - r#"{"type":"a","x":""}"#.len());
+    let input = format!("{{}}\n{{\"type\":\"a\",\"x\":\"{filler}\"}}\nold");
+    let mut envelope = Envelope::parse(input).unwrap();
+    envelope.rewrite(|_| Some("new\n{}".into()));
+    assert_eq!(envelope.to_bytes(), "{}\n{\"type\":\"a\",\"length\":6}\nnew\n{}\n");
+    assert_eq!(Envelope::parse(envelope.to_bytes()).unwrap(), envelope);
+}
