@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::{BoxError, DiscardReason, Reply};
+use crate::{BoxError, DiscardReason, Phase, Reply};
 
 /// What went wrong, coarsely enough to decide on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,13 +170,13 @@ pub enum Loss {
     Lost(DiscardReason),
 }
 
-/// Kind and advice of an error that is not ours, by its chain of sources.
-fn diagnose(error: &(dyn Error + 'static)) -> (Kind, Advice) {
+/// Kind, advice and phase of an error that is not ours, by its chain of sources.
+fn diagnose(error: &(dyn Error + 'static)) -> (Kind, Advice, Option<Phase>) {
     let mut kind = Kind::Other;
     let mut cause = Some(error);
     while let Some(current) = cause {
         if let Some(fault) = current.downcast_ref::<Fault>() {
-            return (fault.kind, fault.advice);
+            return (fault.kind, fault.advice, fault.phase);
         }
         cause = match current.downcast_ref::<io::Error>() {
             Some(io) => {
@@ -190,7 +190,7 @@ fn diagnose(error: &(dyn Error + 'static)) -> (Kind, Advice) {
             None => current.source(),
         };
     }
-    (kind, Fault::new(kind).advice)
+    (kind, Fault::new(kind).advice, None)
 }
 
 /// Why a delivery failed and what to do about it.
@@ -205,6 +205,7 @@ fn diagnose(error: &(dyn Error + 'static)) -> (Kind, Advice) {
 pub struct Fault {
     kind: Kind,
     advice: Advice,
+    phase: Option<Phase>,
     reply: Option<Box<Reply>>,
     explanation: Option<Box<Explanation>>,
     message: Option<Cow<'static, str>>,
@@ -217,7 +218,7 @@ impl Fault {
     pub const fn new(kind: Kind) -> Self {
         let advice =
             if kind.is_network() || matches!(kind, Kind::Halted) { Advice::Retry } else { Advice::Drop };
-        Self { kind, advice, reply: None, explanation: None, message: None, source: None }
+        Self { kind, advice, phase: None, reply: None, explanation: None, message: None, source: None }
     }
 
     /// A fault of a kind, caused by an error.
@@ -230,7 +231,7 @@ impl Fault {
 
     /// The fault of an unknown error, by what its chain of sources tells.
     ///
-    /// A `Fault` in the box is taken out as it is. One further down the chain gives its kind and advice, an
+    /// A `Fault` in the box is taken out as it is. One further down the chain gives its kind, advice and phase, an
     /// [`io::Error`] the network kinds; where several tell something, the outermost that is specific does.
     /// Everything else is [`Kind::Other`], to be dropped.
     #[must_use]
@@ -239,14 +240,21 @@ impl Fault {
             Ok(fault) => return *fault,
             Err(error) => error,
         };
-        let (kind, advice) = diagnose(error.as_ref());
-        Self::caused_by(kind, error).with_advice(advice)
+        let (kind, advice, phase) = diagnose(error.as_ref());
+        Self { phase, ..Self::caused_by(kind, error).with_advice(advice) }
     }
 
     /// Replaces the advice.
     #[must_use]
     pub fn with_advice(mut self, advice: Advice) -> Self {
         self.advice = advice;
+        self
+    }
+
+    /// Adds how far the attempt had come (TR-9).
+    #[must_use]
+    pub fn with_phase(mut self, phase: Phase) -> Self {
+        self.phase = Some(phase);
         self
     }
 
@@ -281,6 +289,18 @@ impl Fault {
     #[must_use]
     pub const fn advice(&self) -> Advice {
         self.advice
+    }
+
+    /// How far the attempt had come, where whoever made the fault knew.
+    #[must_use]
+    pub const fn phase(&self) -> Option<Phase> {
+        self.phase
+    }
+
+    /// What whoever made the fault says about it.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
     }
 
     /// The server's reply, if there was one.
@@ -340,6 +360,7 @@ impl fmt::Debug for Fault {
         f.debug_struct("Fault")
             .field("kind", &self.kind)
             .field("advice", &self.advice)
+            .field("phase", &self.phase)
             .field("status", &self.status())
             .field("explanation", &self.explanation)
             .field("message", &self.message)

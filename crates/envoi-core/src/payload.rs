@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use bytes::Bytes;
 
-use crate::{BoxError, DiscardReason};
+use crate::{BoxError, DiscardReason, LossSink};
 
 /// How much room a payload takes in a queue.
 ///
@@ -125,6 +125,13 @@ pub trait Itemized: Payload {
     /// the payload carries losses of others.
     fn clear(&mut self, lost: &mut dyn FnMut(&Self::Category, u64)) {
         self.shed(&mut |_| true, lost);
+    }
+
+    /// Destroys what is left, for `reason`: puts carried losses back, empties the payload, and records in `sink` what was
+    /// in it. What a layer of yours does before it answers [`Fate::Spent`](crate::Fate::Spent).
+    fn discard(&mut self, reason: DiscardReason, sink: &dyn LossSink<Self::Category>) {
+        self.carried_losses(&mut |reason, category, quantity| sink.restore(reason, category, quantity));
+        self.clear(&mut |category, quantity| sink.lost(reason.clone(), category, quantity));
     }
 
     /// Whether [`Itemized::shed`] would leave nothing that is worth a request, given the same answers.

@@ -203,3 +203,18 @@ fn an_unknown_error_is_dropped_as_other() {
     assert_eq!((fault.kind(), fault.advice()), (Kind::Other, Advice::Drop));
     assert_eq!(fault.source().map(ToString::to_string).as_deref(), Some("who knows"));
 }
+
+/// TR-9: how far an attempt had come decides whether another one may make a duplicate, and survives boxing.
+#[test]
+fn a_phase_tells_whether_the_request_may_have_been_processed() {
+    let phases = [Phase::Resolve, Phase::Connect, Phase::Proxy, Phase::Tls, Phase::Write, Phase::Reply];
+    let before: Vec<_> = phases.into_iter().filter(|phase| phase.before_request()).collect();
+    assert_eq!(before, phases[..4]);
+    assert!(phases.into_iter().all(|phase| phase.before_request() != phase.may_have_been_processed()));
+    assert!(phases.is_sorted(), "in the order in which they happen");
+
+    let fault = Fault::new(Kind::Timeout).with_phase(Phase::Tls).with_message("no answer");
+    assert_eq!((fault.phase(), fault.message()), (Some(Phase::Tls), Some("no answer")));
+    assert_eq!(Fault::from_error(Wrapped(fault.into()).into()).phase(), Some(Phase::Tls));
+    assert_eq!(Fault::from_error(Wrapped("who knows".into()).into()).phase(), None);
+}
