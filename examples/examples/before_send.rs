@@ -60,10 +60,8 @@ where
             let call = self.inner.call(parcel);
             return Box::pin(async move { call.await.map_err(Into::into) });
         }
-        // `clear` empties the envelope and says what was in it; what is left has no items to account for.
-        parcel.payload_mut().clear(&mut |category, quantity| {
-            self.books.lost(DiscardReason::BeforeSend, category, quantity);
-        });
+        // Empties the envelope and records what was in it; what is left has no items to account for.
+        parcel.payload_mut().discard(DiscardReason::BeforeSend, &self.books);
         Box::pin(ready(Ok(Receipt::new(Fate::Spent))))
     }
 }
