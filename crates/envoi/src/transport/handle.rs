@@ -12,7 +12,7 @@ use envoi_core::{
     SharedClock,
 };
 use envoi_envelope::batch::{BatchConfig, Batcher, Refused};
-use envoi_envelope::limits::LimitsSnapshot;
+use envoi_envelope::limits::{ActiveLimit, LimitsSnapshot};
 use envoi_envelope::{ClientReports, DataCategory, Envelope, RateLimits};
 use envoi_layers::outbox::{Closed, Driver, Flushed, Outbox, Outcomes};
 
@@ -161,8 +161,9 @@ impl Drop for Inner {
 }
 
 impl Transport {
-    /// A transport that does nothing (AU-6).
-    pub(crate) const fn disabled() -> Self {
+    /// A transport that does nothing (AU-6), as one that is built without a DSN.
+    #[must_use]
+    pub const fn disabled() -> Self {
         Self { inner: None }
     }
 
@@ -414,6 +415,16 @@ impl Transport {
     pub fn limited_until(&self, category: &DataCategory) -> Option<Instant> {
         let inner = self.inner.as_ref()?;
         if inner.limits.is_idle() { None } else { inner.limits.until(category, inner.clock.now()) }
+    }
+
+    /// The rate limits that are in force, the one on everything first (RL-12). Costs one relaxed load while nothing was
+    /// ever limited, so it may be asked for every request of a relay.
+    #[must_use]
+    pub fn limits(&self) -> Vec<ActiveLimit> {
+        match &self.inner {
+            Some(inner) if !inner.limits.is_idle() => inner.limits.snapshot(inner.clock.now()),
+            _ => Vec::new(),
+        }
     }
 
     /// The rate limits in a form that outlives the process (RL-12), for [`SentryBuilder::restore_limits`].
