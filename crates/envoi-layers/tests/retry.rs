@@ -65,6 +65,21 @@ async fn three_attempts_then_the_last_failure() {
     assert!(failure.parcel().is_some());
 }
 
+/// BD-1: if asked to, attempts of an earlier run count, and so do their waits.
+#[tokio::test(start_paused = true)]
+async fn earlier_attempts_count_if_asked_to() {
+    for (layer, expected) in [(steady(), &[0, 100, 500][..]), (steady().count_earlier_attempts(), &[0, 400])]
+    {
+        let below = MockDeliver::answering(Outcome::failure(Kind::Connect));
+        let mut parcel = goods();
+        parcel.meta_mut().attempt = 1;
+        let start = Instant::now();
+        layer.layer(below.clone()).oneshot(parcel).await.unwrap_err();
+        let times: Vec<_> = below.seen().iter().map(|seen| (seen.at - start).as_millis()).collect();
+        assert_eq!(times, expected);
+    }
+}
+
 /// BD-1: a success ends it, at whichever attempt.
 #[tokio::test(start_paused = true)]
 async fn a_success_ends_it() {

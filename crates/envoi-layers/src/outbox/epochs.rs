@@ -59,6 +59,11 @@ impl Epochs {
         self.ended.range(..=mark).map(|(_, count)| count).sum()
     }
 
+    /// How many parcels have no outcome.
+    pub(super) fn outstanding(&self) -> u64 {
+        self.open + self.ended.values().sum::<u64>()
+    }
+
     /// Whether every parcel has its outcome.
     pub(super) fn is_settled(&self) -> bool {
         self.open == 0 && self.ended.is_empty()
@@ -147,6 +152,7 @@ mod tests {
                     prop_assert_eq!(epochs.is_reached(*mark), left == 0);
                 }
                 prop_assert_eq!(epochs.is_settled(), open.is_empty());
+                prop_assert_eq!(epochs.outstanding(), open.len() as u64);
                 prop_assert!(epochs.ended.len() <= open.len(), "no space without somebody to wait for");
             }
         }

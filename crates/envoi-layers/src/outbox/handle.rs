@@ -235,6 +235,13 @@ impl<P: Itemized> Outbox<P> {
         }
     }
 
+    /// How many parcels that were posted in this run have no outcome yet: queued, waiting or in flight. One short lock, so
+    /// that whoever feeds a queue may ask it before every parcel; [`Outbox::stats`] tells more.
+    #[must_use]
+    pub fn outstanding(&self) -> u64 {
+        self.shared.core.watch.outstanding()
+    }
+
     /// The books.
     #[must_use]
     pub fn ledger(&self) -> &Ledger<P::Category> {

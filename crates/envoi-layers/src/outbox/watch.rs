@@ -77,6 +77,10 @@ impl Watch {
         self.lock().epochs.left(mark)
     }
 
+    pub(super) fn outstanding(&self) -> u64 {
+        self.lock().epochs.outstanding()
+    }
+
     pub(super) fn is_settled(&self) -> bool {
         self.lock().epochs.is_settled()
     }

@@ -46,8 +46,8 @@ pin_project! {
 }
 
 impl<S, F, P> RetryFuture<S, F, P> {
-    pub(super) const fn new(call: F, service: S, rules: Arc<Rules>) -> Self {
-        Self { state: State::Trying { call }, service, rules, failures: 0 }
+    pub(super) const fn new(call: F, service: S, rules: Arc<Rules>, failures: u32) -> Self {
+        Self { state: State::Trying { call }, service, rules, failures }
     }
 }
 

@@ -15,13 +15,14 @@ pub struct RetryLayer {
     halt: Option<CancellationToken>,
     budget: Option<Budget>,
     seed: Option<u64>,
+    earlier: bool,
 }
 
 impl RetryLayer {
     /// A retry by this schedule.
     #[must_use]
     pub const fn new(schedule: Schedule) -> Self {
-        Self { schedule, halt: None, budget: None, seed: None }
+        Self { schedule, halt: None, budget: None, seed: None, earlier: false }
     }
 
     /// Ends every wait when `token` is cancelled: give it the halt token of the outbox above, so that a shutdown does not
@@ -36,6 +37,15 @@ impl RetryLayer {
     #[must_use]
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = Some(budget);
+        self
+    }
+
+    /// Counts the attempts that a parcel brings along ([`Meta::attempt`](envoi_core::Meta::attempt)) against the schedule:
+    /// what a shutdown interrupted and a disk kept then has no more attempts in all than it would have had in one run
+    /// (BD-1). Without it each call begins anew, which suits an outbox above that tries again itself.
+    #[must_use]
+    pub const fn count_earlier_attempts(mut self) -> Self {
+        self.earlier = true;
         self
     }
 
@@ -64,6 +74,7 @@ impl<S> Layer<S> for RetryLayer {
             halt: self.halt.clone(),
             budget: self.budget.clone(),
             rng: Mutex::new(rng),
+            earlier: self.earlier,
         };
         Retry::new(inner, Arc::new(rules))
     }
@@ -77,6 +88,7 @@ pub(super) struct Rules {
     budget: Option<Budget>,
     // Locked after a failure only.
     rng: Mutex<Rng>,
+    earlier: bool,
 }
 
 impl Rules {
@@ -85,6 +97,11 @@ impl Rules {
         let unit = self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64();
         let wait = self.schedule.next(failures, fault, unit)?;
         self.budget.as_ref().is_none_or(Budget::withdraw).then_some(wait)
+    }
+
+    /// How many failures a parcel begins with that brings along so many.
+    pub(super) const fn begin(&self, attempts: u32) -> u32 {
+        if self.earlier { attempts } else { 0 }
     }
 
     pub(super) fn delivered(&self) {

@@ -41,8 +41,9 @@ where
 
     fn call(&mut self, parcel: Parcel<P>) -> Self::Future {
         // The readied instance makes the first attempt; the clone becomes ready by itself before each further one.
+        let failures = self.rules.begin(parcel.meta().attempt);
         let call = self.inner.call(parcel);
-        RetryFuture::new(call, self.inner.clone(), Arc::clone(&self.rules))
+        RetryFuture::new(call, self.inner.clone(), Arc::clone(&self.rules), failures)
     }
 }
 
