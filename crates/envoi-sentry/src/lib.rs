@@ -18,10 +18,10 @@
 //!
 //! # How an envelope goes over
 //! It is written once, by the `sentry` crate's own code and on the caller's thread, and our reader finds the items in
-//! those bytes without copying or parsing payloads. That is what is queued, stored and sent: a tenth to a quarter of the
-//! memory that the structs take. Reading costs a few per cent of the writing (an event of 3 KiB: well below a
-//! microsecond next to six); to serialise the items one by one instead would save that, and would lose every kind of
-//! item that a newer `sentry-types` adds.
+//! those bytes without copying or parsing payloads. That is what is queued, stored and sent: a quarter to a third of the
+//! memory that the structs take. Measured on events: writing takes 1.5 µs for 0.8 KB, 4 µs for 3 KB and 33 µs for 28 KB,
+//! our reading 0.4 µs of any. To serialise the items one by one instead is no faster, and would lose every kind of item
+//! that a newer `sentry-types` adds; their own reader would take twice as long as the writing.
 //!
 //! # Client reports
 //! The `sentry` crate counts what *it* drops (`before_send`, processors, sampling) and puts a report into the next
