@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoi_core::{Fate, Kind, Lane, Ledger, LedgerSnapshot};
+use envoi_core::{DiscardReason, Fate, Kind, Lane, Ledger, LedgerSnapshot};
 use envoi_layers::outbox::{Backoff, Outbox, OutboxConfig, outbox};
 use envoi_spool::{Spool, SpoolConfig};
 use envoi_testkit::mock::{MockDeliver, Outcome};
@@ -105,4 +105,53 @@ async fn interrupted_deliveries_are_kept() {
     let (outbox, mock, ..) = start(dir.path(), Outcome::delivered());
     mock.until_seen(5).await;
     assert!(outbox.close(20 * SECOND).await.is_complete);
+}
+
+/// Decision 17: the bound of 20 attempts counts those of earlier runs; then it is a `network_error` and gone from the disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_of_all_runs_are_bounded() {
+    let dir = dir();
+    let (outbox, mock, _, driver) = start(dir.path(), Outcome::failure(Kind::Connect));
+    outbox.post(error("a")).unwrap();
+    mock.until_seen(5).await;
+    let closed = outbox.close(SECOND / 20).await;
+    assert_eq!((closed.kept, closed.lost), (1, 0), "{closed:?}");
+    drop(outbox);
+    driver.await.unwrap();
+    let before = mock.seen().len();
+
+    let (outbox, mock, spool, _driver) = start(dir.path(), Outcome::failure(Kind::Connect));
+    while !outbox.ledger().snapshot().is_settled() {
+        tokio::task::yield_now().await;
+    }
+    assert_books(&outbox);
+    let lost = sum(&outbox.ledger().snapshot(), |account| {
+        account.lost.get(&DiscardReason::NetworkError).copied().unwrap_or_default()
+    });
+    assert_eq!((lost, spool.stats().entries), (1, 0));
+    let attempts = before + mock.seen().len();
+    assert!(attempts <= 20, "{attempts}");
+    assert!(attempts >= 19, "one that a close interrupted may not have been counted: {attempts}");
+    assert!(mock.seen().iter().all(|seen| seen.attempt >= 4), "the count goes on where it was");
+}
+
+/// Decision 17: three resets in a row end an entry with `send_error`, and the next run does not find it.
+#[tokio::test(flavor = "multi_thread")]
+async fn three_resets_end_an_entry() {
+    let dir = dir();
+    let (outbox, mock, spool, driver) = start(dir.path(), Outcome::failure(Kind::Reset));
+    outbox.post(error("a")).unwrap();
+    while !outbox.ledger().snapshot().is_settled() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((mock.seen().len(), spool.stats().entries), (3, 0));
+    let lost = sum(&outbox.ledger().snapshot(), |account| {
+        account.lost.get(&DiscardReason::SendError).copied().unwrap_or_default()
+    });
+    assert_eq!(lost, 1);
+    outbox.close(SECOND).await;
+    drop((outbox, spool));
+    driver.await.unwrap();
+    let (outbox, ..) = start(dir.path(), Outcome::delivered());
+    assert_eq!(sum(&outbox.ledger().snapshot(), |account| account.posted), 0);
 }

@@ -3,6 +3,7 @@ use envoi_testkit::{Goods, GoodsCategory};
 
 use crate::support::{
     append, config, dir, drain, error, found, give_back, goods, held, id_of, landed, lease, log, now, open,
+    until,
 };
 
 /// OC-1, OC-4, decision 18: what was not delivered is there in the next run, oldest first, at the pace of replayed ones.
@@ -139,6 +140,50 @@ fn unreported_losses_outlive_the_process() {
     spool.close(now());
     drop(spool);
     let (_spool, host) = open(dir.path(), config());
+    assert_eq!(host.restored(), []);
+}
+
+/// The losses that are on disk until they are told.
+fn reports_on_disk(path: &std::path::Path) -> usize {
+    let slots = envoi_spool::store::inspect(path).unwrap();
+    let records = slots.iter().flat_map(|slot| &slot.lanes).flat_map(|lane| &lane.records);
+    records.filter(|record| record.losses.is_some()).count()
+}
+
+/// CR-6: losses are on disk until their report was delivered, and not much longer: a crash after that does not tell them
+/// twice. While the carrier is under way, came back or was refused, they stay.
+#[test]
+fn losses_are_forgotten_when_their_carrier_is_delivered() {
+    let dir = dir();
+    let (spool, host) = open(dir.path(), config().max_count(2));
+    host.set_unreported(true);
+    for tag in 1..=3 {
+        append(&spool, log(tag.to_string()), tag);
+    }
+    landed(&spool);
+    until("the loss is on disk", || reports_on_disk(dir.path()) == 1);
+    // A carrier takes them on board, so nothing is pending.
+    let carrier = lease(&spool, Lane::Low).unwrap();
+    let other = lease(&spool, Lane::Low).unwrap();
+    host.set_unreported(false);
+    spool.settle(other.id, Settle::Delivered, now());
+    give_back(&spool, carrier);
+    let carrier = lease(&spool, Lane::Low).unwrap();
+    spool.save_state("seen", b"by the thread").unwrap();
+    assert_eq!(reports_on_disk(dir.path()), 1, "it is under way");
+    // It is refused, and another one takes them.
+    append(&spool, error("e"), 9);
+    landed(&spool);
+    let second = lease(&spool, Lane::Critical).unwrap();
+    spool.settle(carrier.id, Settle::Discarded, now());
+    spool.save_state("seen", b"by the thread").unwrap();
+    assert_eq!(reports_on_disk(dir.path()), 1, "another one is under way");
+    spool.settle(second.id, Settle::Delivered, now());
+    until("it is forgotten", || reports_on_disk(dir.path()) == 0);
+    // A crash now tells nobody again.
+    let copy = crate::support::dir();
+    crate::support::copy(dir.path(), copy.path());
+    let (_spool, host) = open(copy.path(), config());
     assert_eq!(host.restored(), []);
 }
 

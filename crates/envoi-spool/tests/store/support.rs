@@ -40,6 +40,19 @@ pub(crate) fn open(path: &Path, config: SpoolConfig) -> (Spool<Goods>, Arc<Host>
     Host::connected(Spool::open(path, config).unwrap())
 }
 
+/// What is on disk at this moment, as after a crash of the process: everything but who has the lock.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
 pub(crate) fn dir() -> TempDir {
     tempfile::tempdir().unwrap()
 }

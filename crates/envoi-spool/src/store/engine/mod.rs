@@ -52,6 +52,7 @@ pub(in crate::store) struct Engine<F: Fs, P: Itemized> {
     /// What these say, in sum.
     untold: News<P::Category>,
     quiet_since: Option<Instant>,
+    report_due: Option<Instant>,
 }
 
 /// Runs a stranger's code: a panic in it costs no more than what it was about.
@@ -80,6 +81,7 @@ where
             reports: Vec::new(),
             untold: Vec::new(),
             quiet_since: None,
+            report_due: None,
         }
     }
 
@@ -164,7 +166,7 @@ where
     }
 
     fn next_due(&self) -> Instant {
-        [self.sync_due, self.tick_due, self.probe_due]
+        [self.sync_due, self.tick_due, self.probe_due, self.report_due]
             .into_iter()
             .flatten()
             .fold(self.round_due, Instant::min)

@@ -11,10 +11,12 @@ use crate::format::{AckKind, KIND_LOSS};
 use crate::fs::Fs;
 use crate::log::NewRecord;
 use crate::store::entry::Address;
+use crate::store::front::Told;
 use crate::store::meta::{News, encode_news};
 
-/// Losses are known to be reported when nothing has been pending for so long: longer than an attempt takes.
-const QUIET: Duration = Duration::from_secs(60);
+/// For so long nothing may be pending before losses count as reported: news that a queue above has taken out of the books
+/// gets here in the meantime, as a parcel.
+const QUIET: Duration = Duration::from_secs(1);
 /// More reports of losses than this are made into one.
 const MANY_REPORTS: usize = 32;
 
@@ -38,6 +40,7 @@ where
             return;
         }
         self.quiet_since = None;
+        self.inner.lock().carriers = None;
         add_up(&mut self.untold, losses);
         // A long outage does not fill the disk with reports of what it has cost.
         if self.reports.len() < MANY_REPORTS {
@@ -72,16 +75,42 @@ where
         true
     }
 
-    /// Lets go of the losses on disk that were reported.
+    /// Lets go of the losses on disk that were reported: nothing is pending, and all who were under way when that began
+    /// were delivered. So a crash tells a loss twice only if it comes in the second after its report.
     pub(super) fn retire_reports(&mut self, now: Instant) {
+        self.report_due = None;
         if self.reports.is_empty() {
             return;
         }
         let is_pending = self.inner.host().is_none_or(StoreHost::has_unreported);
-        if is_pending {
-            self.quiet_since = None;
-        } else if now.saturating_duration_since(*self.quiet_since.get_or_insert(now)) >= QUIET {
-            self.forget_reports();
+        let mut front = self.inner.lock();
+        let told = front.told().filter(|_| !is_pending);
+        let since = match self.quiet_since.filter(|_| told.is_some()) {
+            Some(since) => since,
+            None => {
+                // Nobody is waited for while there is more to be told.
+                front.carriers = None;
+                if !is_pending {
+                    front.watch_carriers();
+                }
+                self.quiet_since = Some(now);
+                now
+            }
+        };
+        let is_quiet = now.saturating_duration_since(since) >= QUIET;
+        match front.told() {
+            Some(Told::All) if is_quiet => {
+                front.carriers = None;
+                drop(front);
+                self.forget_reports();
+            }
+            Some(Told::Perhaps) if is_quiet => {
+                front.watch_carriers();
+                self.quiet_since = Some(now);
+                self.report_due = Some(now + QUIET);
+            }
+            Some(Told::All | Told::Perhaps) => self.report_due = Some(since + QUIET),
+            Some(Told::NotYet) | None => {}
         }
     }
 

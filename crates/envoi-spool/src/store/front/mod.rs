@@ -16,8 +16,12 @@ use crate::store::meta::{GlobalId, Label, News, Tally};
 use crate::store::shelf::{Choice, Place, Shelf};
 use crate::store::stats::Trouble;
 
+mod carriers;
 mod news;
 mod room;
+
+use carriers::Carriers;
+pub(in crate::store) use carriers::Told;
 
 /// What the host is told, without any lock held.
 pub(in crate::store) enum Event<C> {
@@ -111,6 +115,10 @@ pub(in crate::store) struct Front<P: Itemized> {
     pub(in crate::store) is_over: bool,
     /// What happened before anybody was there to hear it.
     pub(in crate::store) unheard: Events<P::Category>,
+    /// Who may carry news of losses; `None` while nobody wants to know.
+    pub(in crate::store) carriers: Option<Carriers>,
+    /// There is news of them that the thread has not seen.
+    news: bool,
 }
 
 impl<P: Itemized> Default for Front<P> {
@@ -136,6 +144,8 @@ impl<P: Itemized> Default for Front<P> {
             stop: false,
             is_over: false,
             unheard: Vec::new(),
+            carriers: None,
+            news: false,
         }
     }
 }
@@ -178,6 +188,7 @@ impl<P: Itemized> Front<P> {
             && self.commands.is_empty())
             || (self.closed && !self.is_kept)
             || self.stop
+            || self.news
     }
 
     /// Takes the work of one round: at most so many bytes to write.
@@ -190,6 +201,7 @@ impl<P: Itemized> Front<P> {
             jobs.push(job);
         }
         self.job_bytes -= bytes;
+        self.news = false;
         Work {
             jobs,
             notes: std::mem::take(&mut self.notes),
@@ -338,6 +350,7 @@ impl<P: Itemized> Front<P> {
 
     /// A lease ends with the entry.
     pub(in crate::store) fn finish(&mut self, order: u64, kind: AckKind) {
+        self.carrier_ended(order, Some(kind));
         if let Some(Loan { mut entry, .. }) = self.loans.remove(&order) {
             self.cancel_job(order, &mut entry);
             self.note_all(&entry, kind);
@@ -346,6 +359,7 @@ impl<P: Itemized> Front<P> {
 
     /// The goods were destroyed; what is on disk is still good.
     pub(in crate::store) fn abandon(&mut self, order: u64) {
+        self.carrier_ended(order, None);
         if let Some(Loan { lane, mut entry }) = self.loans.remove(&order)
             && entry.is_stored()
         {
@@ -371,6 +385,7 @@ impl<P: Itemized> Front<P> {
         config: &SpoolConfig,
         events: &mut Events<P::Category>,
     ) {
+        self.carrier_ended(order, None);
         let Loan { lane, mut entry } = loan;
         let failed = parcel.meta().attempt.saturating_sub(entry.attempts);
         entry.attempts = parcel.meta().attempt;

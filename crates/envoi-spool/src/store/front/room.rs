@@ -19,6 +19,7 @@ impl<P: Itemized> Front<P> {
         kind: AckKind,
         events: &mut Events<P::Category>,
     ) {
+        self.carrier_ended(order, Some(kind));
         self.cancel_job(order, &mut entry);
         self.note_all(&entry, kind);
         let mut news = Vec::new();
