@@ -6,7 +6,7 @@
 //! | layer | what it does | why it stands here |
 //! |---|---|---|
 //! | [`outbox`] | takes payloads without waiting, delivers in the background | decides on overflow before any work is done |
-//! | `on_error` | tells a handler of every batch that is lost for good | sees what all layers below have given up |
+//! | [`on_error`] | tells a handler of every batch that is lost for good | sees what all layers below have given up |
 //! | [`breaker`] | stops sending to a receiver that fails | an exhausted retry is one failure |
 //! | [`retry`] | tries again, a few times and soon | each attempt is judged by what is below |
 //! | `latch` | disables the transport at the first 401 or 403 | next to the wire: nothing leaves after it, not even a batch that waits for its next attempt |
@@ -21,6 +21,9 @@ mod clock;
 #[cfg(feature = "filter")]
 #[cfg_attr(docsrs, doc(cfg(feature = "filter")))]
 pub mod filter;
+#[cfg(feature = "on_error")]
+#[cfg_attr(docsrs, doc(cfg(feature = "on_error")))]
+pub mod on_error;
 #[cfg(feature = "outbox")]
 #[cfg_attr(docsrs, doc(cfg(feature = "outbox")))]
 pub mod outbox;

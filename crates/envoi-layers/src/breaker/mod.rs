@@ -24,10 +24,10 @@
 //! Above the retry, so that a delivery counts once whatever its attempts (the batch preset does so); below it each attempt
 //! counts. What a probe waits for must have a timeout below, or nobody is let through until it ends. The
 //! refusal hands the parcel back with a wait, so an outbox above keeps it for that long; who would rather lose it says so
-//! above.
+//! above ([`on_error`](crate::on_error)).
 //!
 //! # Cost
-//! The state is one atomic word. A call through a closed circuit is two loads; the time is looked at only while it is
+//! The state is one atomic word. A call through a closed circuit is three loads; the time is looked at only while it is
 //! open. `poll_ready` never fails for an open circuit and does not ask the inner service then.
 //!
 //! ```

@@ -1,0 +1,56 @@
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use envoi_core::{Failure, Payload, Receipt};
+use pin_project_lite::pin_project;
+
+use super::layer::Watch;
+
+pin_project! {
+    /// The answer of an [`OnError`](super::OnError): that of the inner service, with the advice to drop what was reported.
+    ///
+    /// Dropping it drops the inner call and its parcel with it, and reports that; see
+    /// [`OnErrorLayer::cancelled_are_kept`](super::OnErrorLayer::cancelled_are_kept).
+    pub struct OnErrorFuture<F, P> {
+        // Dropped in this order: the parcel is gone when its loss is told.
+        #[pin]
+        call: F,
+        watch: Watch,
+        payload: PhantomData<fn() -> P>,
+    }
+}
+
+impl<F, P> OnErrorFuture<F, P> {
+    pub(super) const fn new(call: F, watch: Watch) -> Self {
+        Self { call, watch, payload: PhantomData }
+    }
+}
+
+impl<F, E, P> Future for OnErrorFuture<F, P>
+where
+    F: Future<Output = Result<Receipt, E>>,
+    E: Into<Failure<P>>,
+    P: Payload,
+{
+    type Output = Result<Receipt, Failure<P>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        Poll::Ready(match ready!(this.call.poll(cx)) {
+            Ok(receipt) => {
+                this.watch.delivered();
+                Ok(receipt)
+            }
+            Err(error) => Err(this.watch.failed(error.into())),
+        })
+    }
+}
+
+impl<F, P> fmt::Debug for OnErrorFuture<F, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnErrorFuture").finish_non_exhaustive()
+    }
+}
