@@ -28,7 +28,7 @@ fn program(dsn: &str, buffer: &str, order: usize) {
             // The one new line.
             .transport(EnvoiTransportFactory::new().disk_buffer(buffer)),
     );
-    let orders = vec!["tea", "bread"];
+    let orders = ["tea", "bread"];
     println!("order {order}: {}", orders[order]);
     // So that the example has an end to wait for; a program that goes on running need not do this.
     assert!(guard.flush(Some(Duration::from_secs(10))));
