@@ -39,11 +39,7 @@ async fn what_nobody_took_is_sent_by_the_next_run() {
     let server = IngestServer::start().await.unwrap();
     let transport = envoi::sentry(&server.dsn()).unwrap().disk_buffer(&path).build().unwrap();
     assert_eq!(account(&transport).posted, 4, "found is posted");
-    transport.online();
-    let patience = SystemClock.now() + 20 * SECOND;
-    while account(&transport).held() != Some(0) && SystemClock.now() < patience {
-        tokio::task::yield_now().await;
-    }
+    assert!(transport.drain(20 * SECOND).await.is_complete());
     assert_eq!((account(&transport).delivered, server.envelopes().len()), (4, 4));
     assert!(transport.close(5 * SECOND).await.is_complete);
 }
@@ -61,10 +57,18 @@ async fn limits_outlive_the_process() {
     transport.send(event()).unwrap();
     assert!(transport.flush(20 * SECOND).await.is_complete());
     assert!(transport.limited_until(&DataCategory::Error).is_some());
+    let slot = transport.disk_stats().unwrap().slot;
     transport.close(5 * SECOND).await;
     drop(transport);
-    // The lock is free when the background has ended.
-    let transport = build();
+    // The lock is free when the background has ended, which is a moment after the close.
+    let patience = SystemClock.now() + 20 * SECOND;
+    let transport = loop {
+        let transport = build();
+        if transport.disk_stats().unwrap().slot == slot {
+            break transport;
+        }
+        assert!(SystemClock.now() < patience, "the lock is never free");
+    };
     let rest = transport.limited_until(&DataCategory::Error).unwrap() - SystemClock.now();
     assert!(rest > 500 * SECOND && rest <= 601 * SECOND, "{rest:?}");
     assert_eq!(transport.send(event()).unwrap(), Fate::Spent);

@@ -33,7 +33,11 @@ pub struct OutboxConfig<P: Itemized> {
     pub(super) limits: Arc<dyn Limits<P::Category>>,
     pub(super) reporter: Option<Arc<dyn Reporter<P>>>,
     pub(super) clock: SharedClock,
+    pub(super) gate: Option<Gate>,
 }
+
+/// Whether anything may go through.
+pub(super) type Gate = Arc<dyn Fn() -> bool + Send + Sync>;
 
 impl<P: Itemized> Default for OutboxConfig<P> {
     fn default() -> Self {
@@ -63,6 +67,7 @@ impl<P: Itemized> OutboxConfig<P> {
             limits: Arc::new(()),
             reporter: None,
             clock: Arc::new(TokioClock),
+            gate: None,
         }
     }
 
@@ -173,6 +178,17 @@ impl<P: Itemized> OutboxConfig<P> {
         self.clock = clock;
         self
     }
+
+    /// Asked at every post and before every delivery; while it says no the transport is disabled (BD-5). Posts are then
+    /// refused as [`Kind::Disabled`](envoi_core::Kind::Disabled) without being queued or stored, and what is queued already
+    /// is discarded in its turn (`send_error`) without calling the service. It should cost no more than a load.
+    ///
+    /// For a [`latch`](crate::latch): `move || !latch.is_tripped()`.
+    #[must_use]
+    pub fn gate(mut self, is_open: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.gate = Some(Arc::new(is_open));
+        self
+    }
 }
 
 /// Shares the ledger, the halt token and all other parts with the original.
@@ -192,6 +208,7 @@ impl<P: Itemized> Clone for OutboxConfig<P> {
             limits: Arc::clone(&self.limits),
             reporter: self.reporter.clone(),
             clock: Arc::clone(&self.clock),
+            gate: self.gate.clone(),
         }
     }
 }
@@ -206,6 +223,7 @@ impl<P: Itemized> fmt::Debug for OutboxConfig<P> {
             .field("report_interval", &self.report_interval)
             .field("linger", &self.linger)
             .field("reporter", &self.reporter.is_some())
+            .field("gate", &self.gate.is_some())
             .finish_non_exhaustive()
     }
 }

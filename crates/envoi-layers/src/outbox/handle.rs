@@ -53,7 +53,8 @@ impl<P: Itemized> Outbox<P> {
     ///
     /// # Errors
     /// If the payload was not accepted: the queue is full and drops the newest, the payload is larger than its lane,
-    /// or the outbox is closed. It is recorded as lost already; there is nothing left to do.
+    /// or the outbox is closed, or its [gate](super::OutboxConfig::gate) is shut. It is recorded as lost already; there is
+    /// nothing left to do.
     pub fn post(&self, payload: impl Into<Parcel<P>>) -> Result<Fate, Fault> {
         self.post_with(payload.into(), None)
     }
@@ -155,7 +156,8 @@ impl<P: Itemized> Outbox<P> {
         })
     }
 
-    /// Waits until everything that was posted before has its outcome, at most `within` (TR-2).
+    /// Waits until everything that was posted before has its outcome, at most `within` (TR-2). What an earlier run left in
+    /// a durable store was not posted here and is not waited for, see [`Outbox::drain`].
     ///
     /// Pending reports leave as well, and what waits for a back-off is tried at once. Returns at once if the driver is
     /// gone. Cancel safe: to drop the future stops nothing but the waiting.
@@ -173,6 +175,34 @@ impl<P: Itemized> Outbox<P> {
         let mark = self.shared.begin_flush();
         self.shared.core.watch.wait_blocking(Until::Mark(mark), within);
         Flushed { left: self.shared.core.watch.left(mark) }
+    }
+
+    /// Waits until nothing is queued or in flight, at most `within`: unlike a flush also for what an earlier run left in a
+    /// durable store and for what is posted meanwhile. For programs that end when all is delivered, and for tests.
+    ///
+    /// It sends nothing faster than it would be sent anyway, but for back-offs, which end as with a flush: what an earlier
+    /// run left keeps its pace ([`OutboxConfig::replay_pace`](super::OutboxConfig::replay_pace), OC-7), so a thousand take
+    /// 100 s unless told otherwise. Returns at once if the driver is gone. Cancel safe.
+    ///
+    /// Needs a tokio runtime with timers; elsewhere use [`Outbox::drain_blocking`].
+    pub async fn drain(&self, within: Duration) -> Flushed {
+        let drainer = self.shared.core.watch.drainer();
+        self.shared.begin_flush();
+        self.shared.core.watch.wait(drainer.until(), within).await;
+        self.undelivered()
+    }
+
+    /// [`Outbox::drain`] for threads without a runtime: blocks this one for at most `within`. On the thread that the
+    /// driver runs on it can only wait in vain.
+    pub fn drain_blocking(&self, within: Duration) -> Flushed {
+        let drainer = self.shared.core.watch.drainer();
+        self.shared.begin_flush();
+        self.shared.core.watch.wait_blocking(drainer.until(), within);
+        self.undelivered()
+    }
+
+    fn undelivered(&self) -> Flushed {
+        Flushed { left: self.shared.undelivered() as u64 }
     }
 
     /// Closes the outbox: accepts nothing more, delivers what it can, and accounts for the rest, at most `within`

@@ -8,7 +8,7 @@
 //! # What a post goes through
 //! 1. It is entered in the [`Ledger`](envoi_core::Ledger). From here on it is delivered, refused, lost or held, and the
 //!    books say which.
-//! 2. A closed outbox refuses it.
+//! 2. A closed outbox refuses it, and one whose [gate](OutboxConfig::gate) is shut.
 //! 3. What is under a known rate limit is dropped at once (`ratelimit_backoff`, TP-3).
 //! 4. The store takes it on. If its lane is full the oldest of the lane gives way (`queue_overflow`, TP-1).
 //! 5. The driver is woken, if it sleeps.
@@ -42,8 +42,9 @@
 //! A layer that keeps the parcel beyond the call delays the entry until it drops it. Reports of losses that were on board
 //! are put back whenever the server has not read them (CR-6, decision 14).
 //!
-//! # Flush and close
-//! [`Outbox::flush`] waits for what was posted before it, however much is posted meanwhile. [`Outbox::close`] drains,
+//! # Flush, drain and close
+//! [`Outbox::flush`] waits for what was posted before it, however much is posted meanwhile; [`Outbox::drain`] until nothing
+//! is left at all, also of an earlier run. [`Outbox::close`] delivers what was posted,
 //! then interrupts, then drops, and says what became of everything. Both return within their time, whether the inner
 //! service hangs, the driver was dropped, or it never ran; both have blocking twins for exit hooks.
 

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use envoi_core::{
-    Confirm, DiscardReason, Failure, Fate, Fault, Itemized, Kind, Limits, LossSink, Parcel, Receipt,
+    Confirm, DiscardReason, Failure, Fate, Fault, Itemized, Kind, Lane, Limits, LossSink, Parcel, Receipt,
     Reporter, SharedClock, Store, StoreHost,
 };
 use http::StatusCode;
 
 use super::OutboxConfig;
 use super::books::Books;
+use super::config::Gate;
 use super::outcome::{Announcer, End, Outcome};
 use super::rota::LaneSet;
 use super::signal::Signal;
@@ -102,6 +103,7 @@ pub(super) struct Shared<P: Itemized> {
     pub(super) limits: Arc<dyn Limits<P::Category>>,
     pub(super) reporter: Option<Arc<dyn Reporter<P>>>,
     pub(super) clock: SharedClock,
+    gate: Option<Gate>,
     last_failure: Mutex<Option<LastFailure>>,
     control: Mutex<Control>,
     closed: AtomicBool,
@@ -128,6 +130,7 @@ impl<P: Itemized> Shared<P> {
             limits: Arc::clone(&config.limits),
             reporter: config.reporter.clone(),
             clock: Arc::clone(&config.clock),
+            gate: config.gate.clone(),
             last_failure: Mutex::default(),
             control: Mutex::default(),
             closed: AtomicBool::new(false),
@@ -147,6 +150,12 @@ impl<P: Itemized> Shared<P> {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// Why nothing goes through, if the gate is shut (BD-5).
+    pub(super) fn disabled(&self) -> Option<Fault> {
+        let is_shut = self.gate.as_ref().is_some_and(|is_open| !is_open());
+        is_shut.then(|| Fault::new(Kind::Disabled).with_message("it was switched off, nothing is taken on"))
+    }
+
     /// Takes a parcel on that is in the ledger already. The steps are those of the module's documentation.
     pub(super) fn admit(
         &self,
@@ -155,6 +164,9 @@ impl<P: Itemized> Shared<P> {
     ) -> Result<Receipt, Failure<P>> {
         if self.is_closed() {
             return Err(Failure::new(Fault::new(Kind::Closed), parcel));
+        }
+        if let Some(fault) = self.disabled() {
+            return Err(Failure::new(fault, parcel));
         }
         let now = self.clock.now();
         if self.turned_away(parcel.payload_mut(), now) {
@@ -252,6 +264,12 @@ impl<P: Itemized> Shared<P> {
         self.core.watch.cut()
     }
 
+    /// Parcels that are queued or in flight, whoever posted them.
+    pub(super) fn undelivered(&self) -> usize {
+        let queued: usize = Lane::ALL.map(|lane| self.store.depth(lane).parcels).into_iter().sum();
+        queued + self.core.counters.in_flight.load(Ordering::Relaxed)
+    }
+
     /// Begins a close, or shortens the time of one that runs.
     pub(super) fn begin_close(&self, within: Duration) {
         let now = self.clock.now();
@@ -298,6 +316,10 @@ impl<P: Itemized> Shared<P> {
     }
 
     pub(super) fn note_failure(&self, fault: &Fault, now: Instant) {
+        // What follows from a transport that is switched off must not hide why it was.
+        if fault.kind() == Kind::Disabled {
+            return;
+        }
         *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(LastFailure::new(fault, now));
     }

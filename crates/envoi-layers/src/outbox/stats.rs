@@ -88,16 +88,16 @@ pub(super) struct Totals {
     pub(super) given_up: u64,
 }
 
-/// What a flush came to. The default is that of a queue that had nothing.
+/// What a flush or a drain came to. The default is that of a queue that had nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Flushed {
-    /// Parcels from before the flush that have no outcome yet.
+    /// Parcels that have no outcome yet: those from before the flush; of a drain, all.
     pub left: u64,
 }
 
 impl Flushed {
-    /// Whether everything that was posted before has its outcome.
+    /// Whether everything that was waited for has its outcome.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.left == 0

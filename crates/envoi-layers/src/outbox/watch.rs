@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use super::epochs::Epochs;
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     state: Mutex<State>,
+    // Those who wait until the queue is empty.
+    drainers: AtomicUsize,
     tasks: Notify,
     threads: Condvar,
 }
@@ -18,6 +21,8 @@ struct State {
     epochs: Epochs,
     ending: Option<Ending>,
     waiting: usize,
+    // How often the queue was seen empty while somebody waited for it.
+    emptied: u64,
 }
 
 /// How the driver ended.
@@ -27,18 +32,25 @@ pub(super) struct Ending {
     pub(super) drained: bool,
 }
 
-/// What a flush or a close waits for.
+/// What a flush, a drain or a close waits for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Until {
     /// The parcels before this mark have their outcome, or nobody is left who could see to it.
     Mark(u64),
+    /// The queue was empty after this [`Drainer`] came, or nobody is left who could see to it.
+    Empty(u64),
     /// The driver has ended.
     End,
 }
 
 impl State {
     fn is_over(&self, until: Until) -> bool {
-        self.ending.is_some() || matches!(until, Until::Mark(mark) if self.epochs.is_reached(mark))
+        self.ending.is_some()
+            || match until {
+                Until::Mark(mark) => self.epochs.is_reached(mark),
+                Until::Empty(before) => self.emptied > before,
+                Until::End => false,
+            }
     }
 }
 
@@ -85,6 +97,23 @@ impl Watch {
         self.lock().epochs.is_settled()
     }
 
+    /// Somebody is going to wait until the queue is empty. From now on the driver says so when it is.
+    pub(super) fn drainer(&self) -> Drainer<'_> {
+        self.drainers.fetch_add(1, Ordering::SeqCst);
+        Drainer { watch: self, before: self.lock().emptied }
+    }
+
+    /// Whether anybody wants to know when the queue is empty.
+    pub(super) fn has_drainers(&self) -> bool {
+        self.drainers.load(Ordering::SeqCst) > 0
+    }
+
+    /// The queue is empty at this moment.
+    pub(super) fn emptied(&self) {
+        self.lock().emptied += 1;
+        self.notify();
+    }
+
     /// The driver has ended. Only the first time counts.
     pub(super) fn end(&self, ending: Ending) {
         self.lock().ending.get_or_insert(ending);
@@ -119,6 +148,24 @@ impl Watch {
         let _waiting = Waiting::new(self);
         let state = self.lock();
         drop(self.threads.wait_timeout_while(state, within, |state| !state.is_over(until)));
+    }
+}
+
+/// One who waits until the queue is empty, for as long as it does.
+pub(super) struct Drainer<'a> {
+    watch: &'a Watch,
+    before: u64,
+}
+
+impl Drainer<'_> {
+    pub(super) const fn until(&self) -> Until {
+        Until::Empty(self.before)
+    }
+}
+
+impl Drop for Drainer<'_> {
+    fn drop(&mut self) {
+        self.watch.drainers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -155,3 +155,32 @@ async fn three_resets_end_an_entry() {
     let (outbox, ..) = start(dir.path(), Outcome::delivered());
     assert_eq!(sum(&outbox.ledger().snapshot(), |account| account.posted), 0);
 }
+
+/// TR-2, OC-1: a flush does not wait for what an earlier run left, a drain does; both from a task and from a thread, and
+/// neither longer than it may.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_waits_for_what_an_earlier_run_left() {
+    let dir = dir();
+    let (outbox, mock, _, driver) = start(dir.path(), Outcome::failure(Kind::Connect));
+    assert!(outbox.drain(20 * SECOND).await.is_complete(), "nothing is there");
+    for id in 0..20 {
+        outbox.post(log(id.to_string())).unwrap();
+    }
+    mock.until_seen(1).await;
+    assert_eq!(outbox.drain(SECOND / 50).await.left, 20, "nobody takes them");
+    outbox.close(SECOND / 50).await;
+    assert_eq!(outbox.drain(20 * SECOND).await.left, 20, "nobody is left who could send them");
+    drop(outbox);
+    driver.await.unwrap();
+
+    let (outbox, mock, ..) = start(dir.path(), Outcome::delivered());
+    assert!(outbox.flush(20 * SECOND).await.is_complete(), "nothing was posted");
+    assert!(outbox.drain(20 * SECOND).await.is_complete());
+    assert_eq!(mock.seen().len(), 20);
+    assert_books(&outbox);
+    // What is posted meanwhile is waited for as well.
+    let blocking = outbox.clone();
+    outbox.post(log("a")).unwrap();
+    let drained = tokio::task::spawn_blocking(move || blocking.drain_blocking(20 * SECOND)).await.unwrap();
+    assert_eq!((drained.left, mock.seen().len()), (0, 21));
+}

@@ -317,7 +317,8 @@ impl Transport {
     }
 
     /// Waits until everything that was handed over before has its outcome, at most `within` (TR-2). Containers that are
-    /// not full are sent, too, and so are pending reports. Cancel safe.
+    /// not full are sent, too, and so are pending reports. What an earlier run left in the disk buffer is not waited for,
+    /// see [`Transport::drain`]. Cancel safe.
     ///
     /// Needs a tokio runtime with timers; elsewhere use [`Transport::flush_blocking`]. Without a DSN it returns at once.
     pub async fn flush(&self, within: Duration) -> Flushed {
@@ -335,6 +336,32 @@ impl Transport {
         self.inner.as_ref().map_or_else(Flushed::default, |inner| {
             inner.post_all(inner.batching.flush());
             inner.outbox.flush_blocking(within)
+        })
+    }
+
+    /// Waits until nothing is left to send, at most `within`: unlike a flush also for what an earlier run left in the
+    /// [disk buffer](crate::SentryBuilder::disk_buffer) and for what is handed over meanwhile. For programs that end when
+    /// all is delivered. Cancel safe.
+    ///
+    /// What an earlier run left keeps its pace, ten a second unless told otherwise (OC-7). After it, whatever the disk
+    /// buffer still holds is in [`Flushed::left`].
+    ///
+    /// Needs a tokio runtime with timers; elsewhere use [`Transport::drain_blocking`]. Without a DSN it returns at once.
+    pub async fn drain(&self, within: Duration) -> Flushed {
+        match &self.inner {
+            Some(inner) => {
+                inner.post_all(inner.batching.flush());
+                inner.outbox.drain(within).await
+            }
+            None => Flushed::default(),
+        }
+    }
+
+    /// [`Transport::drain`] for threads without a runtime: blocks this one for at most `within`.
+    pub fn drain_blocking(&self, within: Duration) -> Flushed {
+        self.inner.as_ref().map_or_else(Flushed::default, |inner| {
+            inner.post_all(inner.batching.flush());
+            inner.outbox.drain_blocking(within)
         })
     }
 

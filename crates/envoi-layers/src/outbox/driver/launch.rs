@@ -131,6 +131,10 @@ impl<S: Deliver<P>, P: Itemized> Driver<S, P> {
     ) {
         let replayed = lease.parcel.meta().origin == Origin::Replayed;
         let (ticket, parcel) = Ticket::new(&self.shared, lane, lease);
+        if let Some(fault) = self.shared.disabled() {
+            // At once, and without asking anybody.
+            return self.conclude(ticket, Ok(Err(Failure::new(fault, parcel))), now);
+        }
         if replayed {
             self.shared.store.pace(later(now, self.pace));
         }

@@ -7,6 +7,7 @@ use envoi_core::Itemized;
 use super::Front;
 use crate::format::AckKind;
 use crate::store::entry::Body;
+use crate::store::shelf::Shelf;
 
 /// At a moment when no losses are pending, whatever was pending before is on board of these, or was told.
 #[derive(Debug, Default)]
@@ -31,7 +32,7 @@ impl<P: Itemized> Front<P> {
     /// To be called while nothing is pending: from here on it is watched what becomes of the carriers.
     pub(in crate::store) fn watch_carriers(&mut self) {
         let mut orders: HashSet<u64> = self.loans.keys().copied().collect();
-        for (order, entry) in self.shelves.iter().flat_map(|shelf| shelf.iter()) {
+        for (order, entry) in self.shelves.iter().flat_map(Shelf::iter) {
             if let Body::Here(parcel) = &entry.body {
                 let mut carries = false;
                 parcel.payload().carried_losses(&mut |_, _, _| carries = true);
