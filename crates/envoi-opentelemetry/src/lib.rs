@@ -38,3 +38,8 @@ mod request;
 pub use background::Background;
 pub use client::{FATE_HEADER, OtlpClient};
 pub use request::{OtlpCodec, OtlpRequest, Signal};
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -44,3 +44,8 @@ mod transport;
 pub use error::SetupError;
 pub use factory::EnvoiTransportFactory;
 pub use transport::EnvoiTransport;
+
+/// The example of the README compiles.
+#[cfg(all(doctest, feature = "spool"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

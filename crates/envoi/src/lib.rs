@@ -25,11 +25,15 @@
 //! |---|---|---|
 //! | `gzip` | yes | request compression with gzip and deflate |
 //! | `br`, `zstd` | no | request compression with Brotli, Zstandard |
+//! | `batch` | yes | generic JSON batches: [`batch()`] |
 //! | `tracing` | yes | events about losses and refusals |
 //! | `spool` | no | the disk buffer: what is not sent yet survives the process |
 //! | `metrics` | no | gauges and counters for the `metrics` facade |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "batch")]
+#[cfg_attr(docsrs, doc(cfg(feature = "batch")))]
+pub mod batch;
 #[cfg(feature = "spool")]
 #[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
 mod disk;
@@ -51,6 +55,9 @@ pub use envoi_layers as layers;
 #[doc(no_inline)]
 pub use envoi_spool as spool;
 
+#[cfg(feature = "batch")]
+#[cfg_attr(docsrs, doc(cfg(feature = "batch")))]
+pub use batch::{BatchBuilder, BatchTransport, batch};
 #[cfg(feature = "spool")]
 #[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
 pub use disk::DiskBufferLayer;
@@ -62,3 +69,8 @@ pub use envoi_layers::outbox::{Capacity, Closed, End, Flushed, Notice, Outcome, 
 pub use headers::{ExtraHeaders, ExtraHeadersLayer};
 pub use sentry::{BuildError, SentryBuilder, sentry};
 pub use transport::{Transport, TransportDriver, TransportStats};
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,132 @@
+//! The public API of each library is kept in `docs/api/`, one line per item, so that a change of it is seen in review.
+//! And of what others make, only the types of a few crates may be part of it: a new major version of theirs is one of ours.
+//!
+//! `./check api` runs this, `ENVOI_BLESS=1 ./check api` writes the files anew.
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
+#[path = "house/files.rs"]
+mod files;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use files::{files, root};
+
+/// Whose types each library may show. The standard library and what the crate is built on within the project go without
+/// saying.
+const EXTERNAL: &[(&str, &[&str])] = &[
+    ("envoi-core", &["bytes", "http", "http_body", "tower_service"]),
+    ("envoi-envelope", &["bytes", "http"]),
+];
+
+fn libraries() -> Vec<String> {
+    let found: Vec<_> = files()
+        .iter()
+        .filter_map(|file| file.path.strip_prefix("crates/")?.strip_suffix("/src/lib.rs").map(str::to_owned))
+        .collect();
+    assert!(found.iter().any(|name| name == "envoi-core"), "the libraries were not found");
+    found
+}
+
+/// Runs rustdoc over `libraries`; where it writes what it has read.
+fn document(libraries: &[String]) -> PathBuf {
+    let target =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is a folder of the target directory");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["doc", "--quiet", "--no-deps", "--lib", "--all-features", "--target-dir"]).arg(target);
+    for name in libraries {
+        cargo.args(["--package", name]);
+    }
+    cargo.current_dir(root()).env("RUSTDOC", root().join(".ci/rustdoc-json"));
+    cargo.env("RUSTDOCFLAGS", "-Zunstable-options --output-format=json --cap-lints=allow");
+    assert!(cargo.status().expect("cargo can be run").success(), "rustdoc failed: {cargo:?}");
+    target.join("doc")
+}
+
+/// What is public, one line per item. Blanket implementations, `Send` and the like, and what is derived are left out: they
+/// follow from the rest.
+fn api(json: &Path) -> Vec<String> {
+    let api = public_api::Builder::from_rustdoc_json(json)
+        .omit_blanket_impls(true)
+        .omit_auto_trait_impls(true)
+        .omit_auto_derived_impls(true)
+        .build();
+    match api {
+        Ok(api) => api.items().map(ToString::to_string).collect(),
+        Err(error) => panic!(
+            "{}: {error}\nIf rustdoc writes a newer format, take the version of `public-api` that reads it (tests/Cargo.toml)",
+            json.display()
+        ),
+    }
+}
+
+/// The crates that paths in a line begin with.
+fn crates(line: &str) -> BTreeSet<&str> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let bytes = line.as_bytes();
+    line.match_indices("::")
+        .filter_map(|(end, _)| {
+            let start = bytes[..end].iter().rposition(|byte| !is_part(*byte)).map_or(0, |before| before + 1);
+            let is_first = !line[..start].ends_with("::");
+            let is_crate = bytes[start..end].first().is_some_and(u8::is_ascii_lowercase);
+            (is_first && is_crate).then(|| &line[start..end])
+        })
+        .collect()
+}
+
+#[test]
+fn the_crates_of_a_line_are_found() {
+    let line = "pub fn a_b::C<S>::poll(&mut self, _: &mut core::task::wake::Context<'_>) -> <S as tower::Layer>::Out \
+                where S: http::Body<Data = bytes::bytes::Bytes>, S::Error: core::fmt::Debug";
+    assert_eq!(crates(line), BTreeSet::from(["a_b", "bytes", "core", "http", "tower"]));
+    assert!(crates("impl<T> Send for T where T: Self::X").is_empty());
+}
+
+#[test]
+fn the_public_api_is_the_one_that_was_reviewed() {
+    let bless = std::env::var_os("ENVOI_BLESS").is_some();
+    let (libraries, allowed): (_, BTreeMap<_, _>) = (libraries(), EXTERNAL.iter().copied().collect());
+    let documented = document(&libraries);
+    let folder = root().join("docs/api");
+    let mut faults = Vec::new();
+    for name in &libraries {
+        let own = name.replace('-', "_");
+        let lines = api(&documented.join(format!("{own}.json")));
+        assert!(!lines.is_empty(), "{name} has no public item");
+
+        let allowed = allowed.get(name.as_str()).copied().unwrap_or_default();
+        for line in &lines {
+            for other in crates(line) {
+                let is_ours = other.starts_with("envoi") || ["core", "alloc", "std"].contains(&other);
+                if !is_ours && !allowed.contains(&other) {
+                    faults
+                        .push(format!("{name} shows a type of `{other}`, which is not in its list: {line}"));
+                }
+            }
+        }
+
+        let path = folder.join(format!("{name}.txt"));
+        if bless {
+            fs::create_dir_all(&folder).expect("docs can be written");
+            fs::write(&path, lines.join("\n") + "\n").expect("docs can be written");
+            continue;
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        let (before, after): (BTreeSet<_>, BTreeSet<_>) =
+            (kept.lines().collect(), lines.iter().map(String::as_str).collect());
+        faults.extend(before.difference(&after).map(|line| format!("{name}: - {line}")));
+        faults.extend(after.difference(&before).map(|line| format!("{name}: + {line}")));
+    }
+    let kept = files().into_iter().filter(|file| file.path.starts_with("docs/api/"));
+    for file in kept.filter(|file| !libraries.iter().any(|name| file.path == format!("docs/api/{name}.txt")))
+    {
+        faults.push(format!("{} belongs to no library: remove it", file.path));
+    }
+    assert!(
+        faults.is_empty(),
+        "{}\nIf that is meant, write it down with `ENVOI_BLESS=1 ./check api`, and in CHANGELOG.md",
+        faults.join("\n")
+    );
+}
