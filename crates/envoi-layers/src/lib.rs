@@ -9,7 +9,7 @@
 //! | [`on_error`] | tells a handler of every batch that is lost for good | sees what all layers below have given up |
 //! | [`breaker`] | stops sending to a receiver that fails | an exhausted retry is one failure |
 //! | [`retry`] | tries again, a few times and soon | each attempt is judged by what is below |
-//! | `latch` | disables the transport at the first 401 or 403 | next to the wire: nothing leaves after it, not even a batch that waits for its next attempt |
+//! | [`latch`] | disables the transport at the first 401 or 403 | next to the wire: nothing leaves after it, not even a batch that waits for its next attempt |
 //! | [`filter`] | holds back what is under a rate limit | where items still are items |
 //! | [`report`] | losses ride on what leaves | below the filter, whose losses it carries |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -21,6 +21,9 @@ mod clock;
 #[cfg(feature = "filter")]
 #[cfg_attr(docsrs, doc(cfg(feature = "filter")))]
 pub mod filter;
+#[cfg(feature = "latch")]
+#[cfg_attr(docsrs, doc(cfg(feature = "latch")))]
+pub mod latch;
 #[cfg(feature = "on_error")]
 #[cfg_attr(docsrs, doc(cfg(feature = "on_error")))]
 pub mod on_error;

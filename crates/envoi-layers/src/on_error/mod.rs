@@ -16,7 +16,7 @@
 //! [`OnErrorLayer::final_when`]: the batch preset gives up everything that its retry gives up.
 //!
 //! # Where it stands
-//! Above everything that may give a batch up, a latch included, and below the outbox. When a latch has switched
+//! Above everything that may give a batch up, a [`latch`](crate::latch) included, and below the outbox. When a latch has switched
 //! the transport off, what is discarded because of that ([`Kind::Disabled`](envoi_core::Kind::Disabled)) is not reported:
 //! the refusal that tripped it was.
 //!

@@ -11,6 +11,7 @@ mod chaos;
 mod closing;
 mod failures;
 mod flushing;
+mod gate;
 mod limits;
 mod memory;
 mod order;
