@@ -59,6 +59,15 @@ impl RequestBody {
         Self { inner: Inner::Stream { stream } }
     }
 
+    /// The same body once more, if it is in memory: no bytes are copied.
+    #[cfg(feature = "client")]
+    pub(crate) fn duplicate(&self) -> Option<Self> {
+        match &self.inner {
+            Inner::Segments { segments } => Some(segments.clone().into()),
+            Inner::Stream { .. } => None,
+        }
+    }
+
     /// Whether this is a stream, as opposed to bytes that are in memory.
     #[must_use]
     pub const fn is_stream(&self) -> bool {

@@ -104,6 +104,12 @@ pub mod client;
 pub mod compress;
 pub mod encode;
 pub mod policy;
+#[cfg(feature = "proxy")]
+#[cfg_attr(docsrs, doc(cfg(feature = "proxy")))]
+pub mod proxy;
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub mod tls;
 
 pub use auth::{Auth, AuthLayer, Authorize, HeaderAuth, InvalidCredential, QueryAuth, bearer};
 pub use body::{BodyError, RequestBody};

@@ -7,6 +7,7 @@
 //! | that a store keeps its contract | [`store`] |
 //! | deadlines | [`ManualClock`], or [`TokioClock`] with tokio's time paused |
 //! | a whole client against a server that misbehaves | `ingest` (a feature, on by default) |
+//! | certificates, good and bad, and a server with them | `tls` (a feature) |
 //! | anything with real data | [`corpus`] |
 //!
 //! A retry loop against a receiver that fails once, without a server and without waiting:
@@ -39,6 +40,9 @@ pub mod ingest;
 pub mod mock;
 pub mod probe;
 pub mod store;
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub mod tls;
 
 pub use clock::{ManualClock, TokioClock};
 pub use drops::{DropToken, Drops};

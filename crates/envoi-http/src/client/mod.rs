@@ -17,15 +17,29 @@
 //! always ready. A request whose pooled connection turned out dead before anything was written is sent again on a
 //! new one, without anybody noticing.
 
+mod again;
 mod builder;
 mod connect;
+mod error;
+mod future;
+pub mod observe;
+mod progress;
 mod service;
 mod status_first;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod timed_out;
+mod timeouts;
+mod tracked;
 
+pub use again::Resend;
 pub use builder::HttpClientBuilder;
 pub use connect::Connect;
+pub use error::ClientError;
+pub use future::ClientFuture;
+pub use progress::entering;
 pub use service::HttpClient;
 pub use tcp::{TcpConnecting, TcpConnector, TlsUnavailable};
+pub use timed_out::TimedOut;
+pub use timeouts::Timeouts;

@@ -23,6 +23,8 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tower_service::Service;
 
+use super::progress;
+
 /// The connector around the user's.
 #[derive(Clone, Debug)]
 pub(super) struct StatusFirst<C> {
@@ -64,7 +66,10 @@ where
     type Output = Result<StatusFirstIo<T>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(ready!(self.project().inner.poll(cx)).map(StatusFirstIo::new))
+        Poll::Ready(ready!(self.project().inner.poll(cx)).map(|io| {
+            progress::connected();
+            StatusFirstIo::new(io)
+        }))
     }
 }
 
@@ -115,6 +120,8 @@ impl<T: Read> StatusFirstIo<T> {
             Err(error) => Some(error),
         };
         let error = match (&this.write_half, end) {
+            // The read half knows more than that it is over: TLS read why the server hung up.
+            (WriteHalf::Failed(_) | WriteHalf::Over(_), Some(error)) if error.get_ref().is_some() => error,
             (WriteHalf::Failed(kind) | WriteHalf::Over(kind), _) => cut(*kind),
             (_, Some(error)) => error,
             // The end of file while a write was waiting.

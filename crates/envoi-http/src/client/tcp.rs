@@ -121,7 +121,7 @@ impl Future for TcpConnecting {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.state {
-            State::Refused => Poll::Ready(Err(TlsUnavailable(()).into())),
+            State::Refused => Poll::Ready(Err(TlsUnavailable::new().into())),
             State::Connecting { connecting, sleep, limit } => {
                 if let Poll::Ready(result) = Pin::new(connecting).poll(cx) {
                     return Poll::Ready(result.map_err(Into::into));
@@ -154,6 +154,12 @@ impl fmt::Debug for TcpConnecting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TlsUnavailable(());
+
+impl TlsUnavailable {
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+}
 
 impl fmt::Display for TlsUnavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

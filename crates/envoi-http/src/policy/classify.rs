@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::io;
 
-use envoi_core::{Advice, BoxError, Fault, Kind};
+use envoi_core::{Advice, BoxError, Fault, Kind, Phase};
 use tower::timeout::error::Elapsed;
 
 use crate::body::BodyError;
@@ -12,6 +12,8 @@ use crate::body::BodyError;
 /// |---|---|
 /// | a [`Fault`] (from a layer of ours or yours) | the fault as it is |
 /// | tower's `Elapsed` | `Timeout` |
+/// | a `TimedOut` of the client | `Timeout`, with its phase |
+/// | a failed TLS handshake, also one that the server refuses late | `Tls`, with words about what to do |
 /// | a body that could not be produced | `Encode`, advice to drop |
 /// | an `https` address without TLS (`TlsUnavailable`) | `Tls`, advice to drop |
 /// | a failed connect of the hyper client | `Connect` |
@@ -24,34 +26,60 @@ pub fn classify(error: BoxError) -> Fault {
         Ok(fault) => return *fault,
         Err(error) => error,
     };
-    let (kind, advice) = search(error.as_ref());
-    let fault = Fault::caused_by(kind, error);
-    match advice {
-        Some(advice) => fault.with_advice(advice),
+    let Finding { kind, advice, phase, message } = search(error.as_ref());
+    let mut fault = Fault::caused_by(kind, error);
+    if let Some(advice) = advice {
+        fault = fault.with_advice(advice);
+    }
+    if let Some(phase) = phase {
+        fault = fault.with_phase(phase);
+    }
+    match message {
+        Some(message) => fault.with_message(message),
         None => fault,
+    }
+}
+
+/// What a chain of sources tells.
+struct Finding {
+    kind: Kind,
+    advice: Option<Advice>,
+    phase: Option<Phase>,
+    message: Option<String>,
+}
+
+impl From<Kind> for Finding {
+    fn from(kind: Kind) -> Self {
+        Self { kind, advice: None, phase: None, message: None }
     }
 }
 
 /// Walks the sources from the outside in. A type that leaves no doubt ends the walk; otherwise the innermost cause
 /// counts, except that a failed connect stays one, whatever the reason.
-fn search(error: &(dyn Error + 'static)) -> (Kind, Option<Advice>) {
-    let mut kind = Kind::Other;
+fn search(error: &(dyn Error + 'static)) -> Finding {
+    let mut found = Finding::from(Kind::Other);
     let mut cause = Some(error);
     while let Some(current) = cause {
         if let Some(fault) = current.downcast_ref::<Fault>() {
-            return (fault.kind(), Some(fault.advice()));
+            return Finding {
+                kind: fault.kind(),
+                advice: Some(fault.advice()),
+                phase: fault.phase().or(found.phase),
+                message: fault.message().map(str::to_owned),
+            };
         }
         if current.is::<Elapsed>() {
-            return (Kind::Timeout, None);
+            return Finding { kind: Kind::Timeout, ..found };
         }
         if current.is::<BodyError>() {
-            return (Kind::Encode, None);
+            return Finding::from(Kind::Encode);
         }
-        if is_tls_unavailable(current) {
-            return (Kind::Tls, Some(Advice::Drop));
+        if let Some(certain) = of_client(current).or_else(|| of_tls(current)) {
+            return certain;
         }
-        if kind != Kind::Connect {
-            kind = kind_of_io(current).or_else(|| kind_of_client(current)).unwrap_or(kind);
+        note_phase(current, &mut found);
+        if found.kind != Kind::Connect {
+            found.kind = kind_of_io(current).or_else(|| kind_of_client(current)).unwrap_or(found.kind);
         }
         cause = match current.downcast_ref::<io::Error>() {
             // `source` would skip the error that it wraps.
@@ -59,22 +87,52 @@ fn search(error: &(dyn Error + 'static)) -> (Kind, Option<Advice>) {
             None => current.source(),
         };
     }
-    (kind, None)
+    found
+}
+
+#[cfg(feature = "tls")]
+fn of_tls(error: &(dyn Error + 'static)) -> Option<Finding> {
+    let message = crate::tls::handshake_failure(error)?;
+    // Refused, early or late: the request was not looked at.
+    Some(Finding { kind: Kind::Tls, advice: None, phase: Some(Phase::Tls), message: Some(message) })
+}
+
+#[cfg(not(feature = "tls"))]
+fn of_tls(_: &(dyn Error + 'static)) -> Option<Finding> {
+    None
 }
 
 fn kind_of_io(error: &(dyn Error + 'static)) -> Option<Kind> {
     error.downcast_ref::<io::Error>().map(|error| error.kind().into())
 }
 
+/// What the parts of our client say without a doubt.
 #[cfg(feature = "client")]
-fn is_tls_unavailable(error: &(dyn Error + 'static)) -> bool {
-    error.is::<crate::client::TlsUnavailable>()
+fn of_client(error: &(dyn Error + 'static)) -> Option<Finding> {
+    if let Some(error) = error.downcast_ref::<crate::client::TimedOut>() {
+        let (phase, message) = (Some(error.phase()), Some(error.to_string()));
+        return Some(Finding { kind: Kind::Timeout, advice: None, phase, message });
+    }
+    let error = error.downcast_ref::<crate::client::TlsUnavailable>()?;
+    let message = Some(error.to_string());
+    Some(Finding { kind: Kind::Tls, advice: Some(Advice::Drop), phase: Some(Phase::Connect), message })
 }
 
 #[cfg(not(feature = "client"))]
-fn is_tls_unavailable(_: &(dyn Error + 'static)) -> bool {
-    false
+fn of_client(_: &(dyn Error + 'static)) -> Option<Finding> {
+    None
 }
+
+/// The phase that the client says the attempt had come to; something further in may know better.
+#[cfg(feature = "client")]
+fn note_phase(error: &(dyn Error + 'static), found: &mut Finding) {
+    if let Some(error) = error.downcast_ref::<crate::client::ClientError>() {
+        found.phase = Some(error.phase());
+    }
+}
+
+#[cfg(not(feature = "client"))]
+fn note_phase(_: &(dyn Error + 'static), _: &mut Finding) {}
 
 #[cfg(feature = "client")]
 fn kind_of_client(error: &(dyn Error + 'static)) -> Option<Kind> {

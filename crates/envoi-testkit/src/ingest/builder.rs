@@ -25,6 +25,9 @@ pub struct IngestBuilder {
     sizes: SizeLimits,
     remember: (usize, usize),
     clock: SharedClock,
+    requests_per_connection: u64,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::tls::ServerTls>,
 }
 
 impl Default for IngestBuilder {
@@ -36,6 +39,9 @@ impl Default for IngestBuilder {
             sizes: SizeLimits::default(),
             remember: (10_000, 256 * 1024 * 1024),
             clock: Arc::new(SystemClock),
+            requests_per_connection: u64::MAX,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -78,6 +84,21 @@ impl IngestBuilder {
         self
     }
 
+    /// How many requests a connection may carry: after the last of them HTTP/1.1 answers `connection: close`, and
+    /// HTTP/2 sends GOAWAY, as load balancers do. By default any number.
+    pub const fn requests_per_connection(mut self, requests: u64) -> Self {
+        self.requests_per_connection = requests;
+        self
+    }
+
+    /// Speaks TLS: [`IngestServer::dsn`] and [`IngestServer::url`] are `https` then.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn tls(mut self, tls: crate::tls::ServerTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Starts the server as a task of the current runtime.
     ///
     /// # Errors
@@ -87,10 +108,22 @@ impl IngestBuilder {
         let address = listener.local_addr()?;
         let bounds = Bounds { body: self.max_body, sizes: self.sizes };
         let book = Book::new(self.remember.0, self.remember.1);
-        let shared = Arc::new(Shared::new(bounds, self.latency, self.clock, book));
+        let mut shared = Shared::new(bounds, self.latency, self.clock, book);
+        shared.requests_per_connection = self.requests_per_connection;
+        #[cfg(feature = "tls")]
+        let scheme = match &self.tls {
+            Some(tls) => {
+                shared.tls = Some(tls.config()?);
+                "https"
+            }
+            None => "http",
+        };
+        #[cfg(not(feature = "tls"))]
+        let scheme = "http";
+        let shared = Arc::new(shared);
         let (commands, receiver) = mpsc::unbounded_channel();
         tokio::spawn(accept::run(listener, address, Arc::clone(&shared), receiver));
-        Ok(IngestServer::new(address, shared, commands))
+        Ok(IngestServer::new(address, scheme, shared, commands))
     }
 
     /// Starts the server on a thread of its own, for callers without a runtime.

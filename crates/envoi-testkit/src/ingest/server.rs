@@ -24,6 +24,8 @@ const KEY: &str = "0123456789abcdef0123456789abcdef";
 pub struct Summary {
     /// Connections that were accepted.
     pub connections: u64,
+    /// Connections on which TLS was not agreed on.
+    pub handshakes_failed: u64,
     /// Requests of which the head was read.
     pub begun: u64,
     /// Requests that were answered, or for which it is decided that they are not.
@@ -74,6 +76,7 @@ impl Error for NotEnough {}
 #[derive(Debug)]
 pub struct IngestServer {
     address: SocketAddr,
+    scheme: &'static str,
     shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
 }
@@ -81,10 +84,11 @@ pub struct IngestServer {
 impl IngestServer {
     pub(super) const fn new(
         address: SocketAddr,
+        scheme: &'static str,
         shared: Arc<Shared>,
         commands: mpsc::UnboundedSender<Command>,
     ) -> Self {
-        Self { address, shared, commands }
+        Self { address, scheme, shared, commands }
     }
 
     /// Starts a server with the defaults, as a task of the current runtime.
@@ -119,13 +123,13 @@ impl IngestServer {
     /// A DSN for this server, for project 42.
     #[must_use]
     pub fn dsn(&self) -> String {
-        format!("http://{KEY}@{}/42", self.address)
+        format!("{}://{KEY}@{}/42", self.scheme, self.address)
     }
 
     /// The envelope URL that belongs to [`IngestServer::dsn`].
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}/api/42/envelope/", self.address)
+        format!("{}://{}/api/42/envelope/", self.scheme, self.address)
     }
 
     // What it does.

@@ -23,6 +23,9 @@ pub(super) struct Shared {
     pub(super) bounds: Bounds,
     pub(super) latency: Duration,
     pub(super) clock: SharedClock,
+    pub(super) requests_per_connection: u64,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Arc<rustls::ServerConfig>>,
     pub(super) sequence: AtomicU64,
     pub(super) connections: AtomicU64,
     /// Graceful: what is underway may end.
@@ -42,6 +45,9 @@ impl Shared {
             bounds,
             latency,
             clock,
+            requests_per_connection: u64::MAX,
+            #[cfg(feature = "tls")]
+            tls: None,
             sequence: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             closing: CancellationToken::new(),
@@ -59,6 +65,11 @@ impl Shared {
     pub(super) fn next_connection(&self) -> u64 {
         self.summary.send_modify(|summary| summary.connections += 1);
         self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn handshake_failed(&self) {
+        self.summary.send_modify(|summary| summary.handshakes_failed += 1);
     }
 
     pub(super) fn next_sequence(&self) -> u64 {

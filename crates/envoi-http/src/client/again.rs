@@ -1,0 +1,119 @@
+//! Whether a request that failed may be sent again at once.
+
+use std::error::Error;
+use std::io;
+
+use envoi_core::Phase;
+use http::Method;
+
+/// When a client sends a request a second time by itself, without anybody above noticing.
+///
+/// Whatever is chosen: only bodies in memory are sent again, within the time of the same attempt, and never after a
+/// single byte of a reply was understood.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Resend {
+    /// Only when it is certain that the server has not looked at it: it never left, its HTTP/2 stream was refused
+    /// (RFC 9113 §8.7), or GOAWAY says that it came too late (RFC 9113 §6.8).
+    Unprocessed,
+    /// Also when a connection of the pool turned out to be closed and the method is idempotent (RFC 9110 §9.2.2): GET
+    /// and PUT, but not POST.
+    #[default]
+    Idempotent,
+    /// Also when a connection of the pool turned out to be closed, whatever the method. The server may in theory have
+    /// taken the request and closed without a word: for receivers that cope with a duplicate, as telemetry does, where
+    /// the queue above would send it again anyway, only later.
+    Stale,
+}
+
+/// What is known about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The server has not looked at the request.
+    Unprocessed,
+    /// The connection ended before anything of a reply.
+    Cut,
+    /// Nothing that helps.
+    Unknown,
+}
+
+/// How often a request is sent again that was not looked at. A server that is reloaded may refuse more than once.
+const UNPROCESSED: u32 = 5;
+
+impl Resend {
+    /// Whether to send again after `count` times.
+    pub(super) fn allows(
+        self,
+        verdict: Verdict,
+        method: &Method,
+        phase: Phase,
+        reused: bool,
+        count: u32,
+    ) -> bool {
+        match verdict {
+            Verdict::Unprocessed => count < UNPROCESSED,
+            Verdict::Cut => {
+                let is_safe = match self {
+                    Self::Unprocessed => false,
+                    Self::Idempotent => method.is_idempotent(),
+                    Self::Stale => true,
+                };
+                count == 0 && reused && phase.may_have_been_processed() && is_safe
+            }
+            Verdict::Unknown => false,
+        }
+    }
+}
+
+/// What the chain of sources says.
+pub(super) fn judge(error: &(dyn Error + 'static)) -> Verdict {
+    let mut cause = Some(error);
+    let mut verdict = Verdict::Unknown;
+    while let Some(current) = cause {
+        if let Some(error) = current.downcast_ref::<h2::Error>() {
+            return of_http2(error);
+        }
+        if let Some(error) = current.downcast_ref::<hyper::Error>() {
+            if error.is_canceled() {
+                return Verdict::Unprocessed;
+            }
+            if error.is_incomplete_message() {
+                verdict = Verdict::Cut;
+            }
+        }
+        cause = match current.downcast_ref::<io::Error>() {
+            Some(error) => {
+                if is_cut(error.kind()) {
+                    verdict = Verdict::Cut;
+                }
+                error.get_ref().map(|inner| inner as _)
+            }
+            None => current.source(),
+        };
+    }
+    verdict
+}
+
+const fn is_cut(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::UnexpectedEof
+    )
+}
+
+/// A stream that is refused was not looked at, and neither was one with an id above the last of a GOAWAY: the streams
+/// below it go on, so that the library reports a GOAWAY without an error to those above only.
+fn of_http2(error: &h2::Error) -> Verdict {
+    let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    let too_late = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+    if error.is_remote() && (refused || too_late) {
+        return Verdict::Unprocessed;
+    }
+    match error.get_io() {
+        Some(error) if is_cut(error.kind()) => Verdict::Cut,
+        _ => Verdict::Unknown,
+    }
+}

@@ -1,0 +1,195 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use envoi_core::Phase;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::{Client, ResponseFuture};
+use tokio::time::{Instant, Sleep};
+
+use super::again;
+use super::observe::{self, Event};
+use super::progress::Progress;
+use super::service::Settings;
+use super::status_first::StatusFirst;
+use super::tracked::Tracked;
+use super::{ClientError, Connect, TimedOut, Timeouts};
+use crate::RequestBody;
+
+pin_project_lite::pin_project! {
+    /// The future of [`HttpClient`](super::HttpClient). Dropping it gives up the exchange.
+    pub struct ClientFuture<C> {
+        exchange: ResponseFuture,
+        #[pin]
+        sleep: Option<Sleep>,
+        progress: Arc<Progress>,
+        begun: Instant,
+        // What it takes to send again; none for a streamed body.
+        spare: Option<Request<RequestBody>>,
+        count: u32,
+        client: Client<StatusFirst<C>, Tracked>,
+        settings: Arc<Settings>,
+    }
+}
+
+impl<C: Connect> ClientFuture<C> {
+    pub(super) fn new(
+        client: Client<StatusFirst<C>, Tracked>,
+        settings: Arc<Settings>,
+        request: Request<RequestBody>,
+    ) -> Self {
+        let progress = Progress::new();
+        let spare = duplicate(&request);
+        let begun = progress.begun();
+        let exchange = begin(&client, request, &progress);
+        Self { exchange, sleep: None, progress, begun, spare, count: 0, client, settings }
+    }
+}
+
+fn begin<C: Connect>(
+    client: &Client<StatusFirst<C>, Tracked>,
+    request: Request<RequestBody>,
+    progress: &Arc<Progress>,
+) -> ResponseFuture {
+    client.request(request.map(|body| Tracked::new(body, Arc::clone(progress))))
+}
+
+/// The same request once more. Its extensions stay behind: below this there is nobody to read them.
+fn duplicate(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    let mut copy = Request::new(request.body().duplicate()?);
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    *copy.version_mut() = request.version();
+    copy.headers_mut().clone_from(request.headers());
+    Some(copy)
+}
+
+impl<C: Connect> Future for ClientFuture<C> {
+    type Output = Result<Response<Incoming>, ClientError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let exchange = &mut *this.exchange;
+            let failed = match this.progress.scope(|| Pin::new(exchange).poll(cx)) {
+                Poll::Ready(Ok(response)) => {
+                    tell_success(this.settings, this.progress, &response);
+                    return Poll::Ready(Ok(response));
+                }
+                Poll::Ready(Err(error)) => {
+                    let verdict = again::judge(&error);
+                    let phase = this.progress.phase();
+                    let error = ClientError::new(phase, error);
+                    let again = this.spare.as_ref().filter(|request| {
+                        let reused = !this.progress.is_fresh();
+                        this.settings.resend.allows(verdict, request.method(), phase, reused, *this.count)
+                    });
+                    if let Some(request) = again.and_then(duplicate) {
+                        if let Some(observer) = &this.settings.observer {
+                            observer.event(&Event::Again { error: &error });
+                        }
+                        *this.count += 1;
+                        *this.progress = Progress::new();
+                        *this.exchange = begin(this.client, request, this.progress);
+                        continue;
+                    }
+                    error
+                }
+                Poll::Pending => {
+                    let Some(at) = next_look(&this.settings.timeouts, *this.begun, this.progress) else {
+                        return Poll::Pending;
+                    };
+                    match this.sleep.as_mut().as_pin_mut() {
+                        Some(mut sleep) if sleep.deadline() != at => sleep.as_mut().reset(at),
+                        Some(_) => {}
+                        None => this.sleep.set(Some(tokio::time::sleep_until(at))),
+                    }
+                    if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
+                        ready!(sleep.poll(cx));
+                    }
+                    match passed(&this.settings.timeouts, *this.begun, this.progress, Instant::now()) {
+                        Some(error) => ClientError::new(error.phase(), error),
+                        // Something has happened in the meantime.
+                        None => continue,
+                    }
+                }
+            };
+            let observer = this.settings.observer.as_ref();
+            // The connectors have told of their own failures.
+            if failed.phase().may_have_been_processed() {
+                let took = this.progress.last().elapsed();
+                observe::failed(observer, failed.phase(), &failed, took);
+            }
+            return Poll::Ready(Err(failed));
+        }
+    }
+}
+
+/// The limit of the phase in which the request is, and when that ends.
+fn of_phase(timeouts: &Timeouts, progress: &Progress) -> Option<(Duration, Instant)> {
+    let limit = match progress.phase() {
+        Phase::Write => timeouts.write?,
+        Phase::Reply => timeouts.first_byte?,
+        _ => return None,
+    };
+    Some((limit, progress.last() + limit))
+}
+
+/// When to look at the time again, at the latest.
+fn next_look(timeouts: &Timeouts, begun: Instant, progress: &Progress) -> Option<Instant> {
+    let attempt = timeouts.attempt.map(|limit| begun + limit);
+    let phase = match progress.phase() {
+        Phase::Write | Phase::Reply => of_phase(timeouts, progress).map(|(_, end)| end),
+        // The connection does not wake the one who waits here when it begins to write: look now and then.
+        _ => timeouts
+            .write
+            .into_iter()
+            .chain(timeouts.first_byte)
+            .min()
+            .map(|limit| tick(progress.begun(), limit)),
+    };
+    attempt.into_iter().chain(phase).min()
+}
+
+/// The next multiple of `every` since `begun` that is to come.
+fn tick(begun: Instant, every: Duration) -> Instant {
+    let every = every.max(Duration::from_millis(1));
+    let past = begun.elapsed().as_nanos() / every.as_nanos();
+    begun + every.saturating_mul(u32::try_from(past).unwrap_or(u32::MAX).saturating_add(1))
+}
+
+/// The limit that has been passed.
+fn passed(timeouts: &Timeouts, begun: Instant, progress: &Progress, now: Instant) -> Option<TimedOut> {
+    if let Some(limit) = timeouts.attempt
+        && now >= begun + limit
+    {
+        return Some(TimedOut::attempt(progress.phase(), limit));
+    }
+    let (limit, end) = of_phase(timeouts, progress)?;
+    (now >= end).then(|| TimedOut::new(progress.phase(), limit))
+}
+
+fn tell_success(settings: &Settings, progress: &Progress, response: &Response<Incoming>) {
+    let Some(observer) = &settings.observer else { return };
+    if !progress.is_fresh() {
+        observer.event(&Event::Reused);
+    }
+    let (bytes, first) = progress.body();
+    let last = progress.last();
+    observer.event(&Event::Written { bytes, took: last.saturating_duration_since(first) });
+    let (status, version) = (response.status(), response.version());
+    observer.event(&Event::Replied { status, version, took: last.elapsed() });
+}
+
+impl<C> fmt::Debug for ClientFuture<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientFuture")
+            .field("phase", &self.progress.phase())
+            .field("again", &self.count)
+            .finish_non_exhaustive()
+    }
+}
