@@ -5,6 +5,7 @@
 //! | `envoi demo` | puts a transport under stress for a few seconds, and shows its books |
 //! | `envoi send` | delivers envelope files, and says what became of each |
 //! | `envoi ingest` | takes envelopes like Sentry would, with faults on demand |
+//! | `envoi relay` | takes envelopes from SDKs on this host, keeps them on disk, and forwards them |
 //! | `envoi inspect` | shows what is in an envelope or a DSN, or where it is malformed |
 //! | `envoi spool` | shows, checks, repairs and empties a disk buffer |
 //!
@@ -27,6 +28,7 @@ mod inspect;
 mod interrupt;
 mod outcome;
 mod output;
+mod relay;
 mod send;
 mod spool;
 mod table;
@@ -56,6 +58,7 @@ Examples:
   envoi demo
   envoi send --dsn http://key@localhost:8969/42 crash.envelope cache/
   envoi ingest --fail 429*3
+  envoi relay --upstream http://key@sentry.internal/42 --spool spool/
   envoi inspect crash.envelope
   envoi spool ls /var/lib/app/envoi
 
@@ -68,6 +71,7 @@ enum Command {
     DemoSender(demo::sender::Args),
     Send(send::Args),
     Ingest(ingest::Args),
+    Relay(relay::Args),
     Inspect(inspect::Args),
     Spool(spool::Args),
 }
@@ -109,6 +113,7 @@ fn run(command: Command, output: &mut Output) -> Result<Exit, CliError> {
         Command::DemoSender(args) => block_on(demo::sender::run(&args, output)),
         Command::Demo(args) => block_on(demo::run(&args, output)),
         Command::Ingest(args) => block_on(ingest::run(args, output)),
+        Command::Relay(args) => block_on(relay::run(args, output)),
         Command::Send(args) => block_on(send::run(&args, output)),
     }
 }

@@ -1,0 +1,134 @@
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use envoi::core::{Clock, Failure, SystemClock};
+use envoi::envelope::limits::ActiveLimit;
+use envoi::layers::outbox::Backoff;
+use envoi::spool::{OnBusy, SpoolConfig};
+use envoi::{BuildError, Capacity, Dsn, Envelope, SentryBuilder, Transport};
+use http::header::SET_COOKIE;
+use tokio::runtime::Handle;
+use tower::util::MapErrLayer;
+use tower_http::decompression::DecompressionLayer;
+use tower_http::sensitive_headers::SetSensitiveResponseHeadersLayer;
+use tower_http::trace::TraceLayer;
+
+use super::home::name_of;
+use super::troubles::{Trouble, Troubles};
+use crate::relay::config::{Settings, label};
+
+/// What the relay calls itself (AU-3, AU-5).
+const CLIENT: &str = concat!("envoi-relay/", env!("CARGO_PKG_VERSION"));
+
+/// A queue in memory holds at most so many items per lane; its bytes are bounded by the memory of all together.
+const MOST_ITEMS: usize = 100_000;
+
+/// What a store keeps in memory besides the disk, so that it need not be read back.
+const CACHE: usize = 16 << 20;
+
+/// One DSN: its transport, and what is known about it.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    pub(crate) name: String,
+    pub(crate) label: String,
+    pub(crate) dsn: Dsn,
+    pub(crate) transport: Transport,
+    troubles: Troubles,
+    opened: Instant,
+    /// Milliseconds from `opened` to the last envelope.
+    used: AtomicU64,
+}
+
+impl Destination {
+    /// Opens the transport. Blocks while a disk buffer recovers.
+    ///
+    /// # Errors
+    /// If the disk buffer cannot be opened, or the DSN needs what is not built in.
+    pub(super) fn open(
+        dsn: Dsn,
+        dir: Option<PathBuf>,
+        settings: &Settings,
+        runtime: &Handle,
+    ) -> Result<Self, BuildError> {
+        let forward = settings.forward;
+        let troubles = Troubles::default();
+        let noted = troubles.clone();
+        let builder = SentryBuilder::new(Some(dsn.clone()))
+            .client(CLIENT)
+            .encoding(forward.encoding)
+            .concurrency(forward.concurrency)
+            .connect_timeout(forward.timeout)
+            .attempt_timeout(forward.timeout)
+            .backoff(Backoff::new(forward.retry_first, forward.retry_longest.max(forward.retry_first)))
+            // It is the age that ends it: an outage costs as many attempts as it lasts.
+            .max_attempts(u32::MAX)
+            .capacity(Capacity::new(MOST_ITEMS, settings.limits.memory));
+        let builder = match (dir, &settings.spool) {
+            (Some(dir), Some(spool)) => builder
+                .disk_buffer_with(
+                    dir,
+                    SpoolConfig::new()
+                        // The home is locked, so who is in there is a relay that was killed a moment ago.
+                        .on_busy(OnBusy::default())
+                        .max_bytes(spool.max_bytes)
+                        .max_count(spool.max_envelopes)
+                        .max_age(spool.max_age)
+                        .queue_bytes(settings.limits.memory)
+                        .cache_bytes(CACHE.max(settings.limits.body)),
+                )
+                .delivery_timeout(spool.max_age),
+            _ => builder,
+        };
+        let transport = builder
+            .delivery_layer(MapErrLayer::new(move |failure: Failure<Envelope>| {
+                noted.note(failure.fault(), SystemClock.wall());
+                failure
+            }))
+            .http_layer(TraceLayer::new_for_http())
+            .http_layer(SetSensitiveResponseHeadersLayer::new([SET_COOKIE]))
+            .http_layer(DecompressionLayer::new())
+            .build_on(runtime)?;
+        Ok(Self {
+            name: name_of(&dsn),
+            label: label(&dsn),
+            dsn,
+            transport,
+            troubles,
+            opened: SystemClock.now(),
+            used: AtomicU64::new(0),
+        })
+    }
+
+    /// An envelope has come for it.
+    pub(super) fn touch(&self) {
+        let since = SystemClock.now().saturating_duration_since(self.opened).as_millis();
+        self.used.fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long nothing has come for it.
+    pub(crate) fn unused_for(&self) -> Duration {
+        let used = Duration::from_millis(self.used.load(Ordering::Relaxed));
+        SystemClock.now().saturating_duration_since(self.opened).saturating_sub(used)
+    }
+
+    /// Whether nothing is lost if it is closed: nothing queued or under way, no limit to remember, nothing to report.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let quiet = self.transport.stats().is_none_or(|stats| {
+            stats.outbox.queued() == 0
+                && stats.outbox.in_flight == 0
+                && stats.limits.is_empty()
+                && !stats.has_pending_reports
+        });
+        quiet && self.transport.disk_stats().is_none_or(|disk| disk.entries == 0)
+    }
+
+    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+        self.troubles.all()
+    }
+
+    /// The rate limits in force.
+    pub(crate) fn limits(&self) -> Vec<ActiveLimit> {
+        self.transport.limits()
+    }
+}
