@@ -6,6 +6,7 @@
 //! | layer | what it does | why it stands here |
 //! |---|---|---|
 //! | [`outbox`] | takes payloads without waiting, delivers in the background | decides on overflow before any work is done |
+//! | [`fan_out`] | posts a copy to further sinks | before anything is refused or taken out |
 //! | [`on_error`] | tells a handler of every batch that is lost for good | sees what all layers below have given up |
 //! | [`breaker`] | stops sending to a receiver that fails | an exhausted retry is one failure |
 //! | [`retry`] | tries again, a few times and soon | each attempt is judged by what is below |
@@ -18,6 +19,9 @@
 #[cfg_attr(docsrs, doc(cfg(feature = "breaker")))]
 pub mod breaker;
 mod clock;
+#[cfg(feature = "fan_out")]
+#[cfg_attr(docsrs, doc(cfg(feature = "fan_out")))]
+pub mod fan_out;
 #[cfg(feature = "filter")]
 #[cfg_attr(docsrs, doc(cfg(feature = "filter")))]
 pub mod filter;
