@@ -55,8 +55,7 @@ fn every_block_of_rust_on_a_page_is_a_doctest() {
             faults.push(format!("{}: add it to the pages in tests/src/lib.rs, or to its crate", page.path));
         }
         for info in blocks {
-            let is_run =
-                info == "rust" || (info == "rust,no_run" && COMPILED_ONLY.contains(&page.path.as_str()));
+            let is_run = info == "rust" || (info == "rust,no_run" && may_be_compiled_only(&page.path));
             if !is_run {
                 faults.push(format!("{}: a block is `{info}`, so it is not run", page.path));
             }
