@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::fmt;
 
-use envoi_core::{BoxError, Phase};
+use envoi_core::{BoxError, Fault, Kind, Phase};
 
 /// An exchange that gave no reply, and how far it had come (TR-9).
 ///
@@ -36,3 +36,49 @@ impl Error for ClientError {
         Some(self.source.as_ref())
     }
 }
+
+/// An authority without a user: nothing secret belongs into an error.
+pub(crate) fn host_and_port(authority: &http::uri::Authority) -> String {
+    match authority.port_u16() {
+        Some(port) => format!("{}:{port}", authority.host()),
+        None => authority.host().to_owned(),
+    }
+}
+
+/// There is no way to a host: what failed, and the innermost reason, in one line.
+pub(crate) fn unreachable_error(phase: Phase, host: &str, error: impl Into<BoxError>) -> BoxError {
+    let error = error.into();
+    let mut innermost: &(dyn Error + 'static) = error.as_ref();
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    let message = match phase {
+        Phase::Resolve => format!("the name {host} cannot be looked up: {innermost}"),
+        _ => format!("no connection to {host}: {innermost}"),
+    };
+    Fault::caused_by(Kind::Connect, error).with_phase(phase).with_message(message).into()
+}
+
+/// The address is `https`, and the connector has no TLS.
+///
+/// Judged as [`Kind::Tls`](envoi_core::Kind::Tls) with the advice to drop: no later attempt of this process would
+/// fare better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsUnavailable(());
+
+impl TlsUnavailable {
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl fmt::Display for TlsUnavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the address is https but TLS is not built into this client, give it a connector with TLS or use http",
+        )
+    }
+}
+
+impl Error for TlsUnavailable {}

@@ -9,7 +9,7 @@ use tower_service::Service;
 use super::build::server_name;
 use super::future::Plan;
 use super::{TlsError, TlsFuture, TlsLayer};
-use crate::client::TlsUnavailable;
+use crate::client::{TlsUnavailable, host_and_port};
 
 /// A connector that speaks TLS where the address is `https`. Other addresses it leaves to the connector below, as they
 /// are. See the module documentation.
@@ -60,7 +60,7 @@ where
         let Some(setup) = &self.layer.setup else {
             return TlsFuture::refused(TlsUnavailable::new().into());
         };
-        let host = uri.authority().map_or_else(String::new, ToString::to_string);
+        let host = uri.authority().map_or_else(String::new, host_and_port);
         let name = setup.name.clone().or_else(|| server_name(uri.host().unwrap_or_default()));
         let Some(name) = name else {
             return TlsFuture::refused(TlsError::bad_name(host).into());
