@@ -24,6 +24,7 @@ pub struct OutboxConfig<P: Itemized> {
     pub(super) weights: [u32; Lane::COUNT],
     pub(super) persistence: Persistence,
     pub(super) pace: Duration,
+    pub(super) replay_on_close: bool,
     pub(super) report_interval: Option<Duration>,
     pub(super) linger: Duration,
     pub(super) halt: CancellationToken,
@@ -58,6 +59,7 @@ impl<P: Itemized> OutboxConfig<P> {
                 max_age: Duration::from_secs(30 * 24 * 60 * 60),
             },
             pace: Duration::from_millis(100),
+            replay_on_close: false,
             report_interval: Some(Duration::from_secs(30)),
             linger: Duration::from_secs(2),
             halt: CancellationToken::new(),
@@ -111,6 +113,14 @@ impl<P: Itemized> OutboxConfig<P> {
     #[must_use]
     pub fn replay_pace(mut self, pause: Duration) -> Self {
         self.pace = pause;
+        self
+    }
+
+    /// Whether a close sends what an earlier run left as well, at its pace, as long as there is time and the network has not
+    /// failed: no unless told otherwise. For programs whose runs are short, which would never get to it otherwise.
+    #[must_use]
+    pub fn replay_on_close(mut self, on: bool) -> Self {
+        self.replay_on_close = on;
         self
     }
 
@@ -199,6 +209,7 @@ impl<P: Itemized> Clone for OutboxConfig<P> {
             weights: self.weights,
             persistence: self.persistence,
             pace: self.pace,
+            replay_on_close: self.replay_on_close,
             report_interval: self.report_interval,
             linger: self.linger,
             halt: self.halt.clone(),

@@ -54,6 +54,7 @@ where
     concurrency: usize,
     persistence: Persistence,
     pace: Duration,
+    replay_on_close: bool,
     report_interval: Option<Duration>,
     linger: Duration,
     halt: CancellationToken,
@@ -93,6 +94,7 @@ impl<S: Deliver<P>, P: Itemized> Driver<S, P> {
             concurrency: config.concurrency,
             persistence: config.persistence,
             pace: config.pace,
+            replay_on_close: config.replay_on_close,
             report_interval,
             linger: config.linger,
             halt: config.halt,
@@ -104,9 +106,14 @@ impl<S: Deliver<P>, P: Itemized> Driver<S, P> {
         match self.phase {
             Phase::Open => true,
             // What is left then is of an earlier run, and kept for the next.
-            Phase::Draining { .. } => !self.shared.core.watch.is_settled(),
+            Phase::Draining { .. } => !self.shared.core.watch.is_settled() || self.replays_on_close(),
             Phase::Halted | Phase::Over => false,
         }
+    }
+
+    /// Whether a close goes on for what an earlier run left. In an outage it does not: each exit would take all its time.
+    fn replays_on_close(&self) -> bool {
+        self.replay_on_close && !self.recovery.is_down() && self.shared.undelivered() > 0
     }
 
     /// Sends pending reports on their own from time to time, if nothing is about to leave that they could ride on.

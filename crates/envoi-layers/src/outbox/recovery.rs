@@ -25,6 +25,11 @@ impl Recovery {
         self.hurried.is_some_and(|at| now.saturating_duration_since(at) < self.window(backoff))
     }
 
+    /// Whether the network has failed since the last delivery.
+    pub(super) const fn is_down(&self) -> bool {
+        self.down
+    }
+
     /// The network failed.
     pub(super) fn failed(&mut self, now: Instant, backoff: &Backoff) {
         self.down = true;

@@ -41,7 +41,7 @@ impl<S: Deliver<P>, P: Itemized> Driver<S, P> {
         let is_idle = self.in_flight.is_empty();
         match self.phase {
             Phase::Open | Phase::Over => Progress::Wait,
-            Phase::Draining { reported } if is_idle && self.shared.core.watch.is_settled() => {
+            Phase::Draining { reported } if is_idle && self.is_drained(deadlines.halt_at, now) => {
                 // The losses of the draining itself are news as well.
                 self.phase = Phase::Draining { reported: true };
                 if !reported && self.shared.post_report(now) {
@@ -61,6 +61,10 @@ impl<S: Deliver<P>, P: Itemized> Driver<S, P> {
             Phase::Halted if is_idle || now >= deadlines.drop_at => Progress::End { drained: false },
             Phase::Draining { .. } | Phase::Halted => Progress::Wait,
         }
+    }
+
+    fn is_drained(&self, end: Instant, now: Instant) -> bool {
+        self.shared.core.watch.is_settled() && !(self.replays_on_close() && self.has_chance_before(end, now))
     }
 
     /// Whether anything of what is queued may leave before `end`.
