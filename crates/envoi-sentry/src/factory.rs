@@ -110,6 +110,11 @@ impl EnvoiTransportFactory {
     fn builder(options: &TransportOptions) -> Result<SentryBuilder, SetupError> {
         let dsn = Dsn::parse(&options.dsn.to_string()).map_err(SetupError::Dsn)?;
         let mut builder = SentryBuilder::new(Some(dsn)).client(&*options.user_agent);
+        // A guard that is dropped at the end of a short program is to drain the queue, says the contract.
+        #[cfg(feature = "spool")]
+        {
+            builder = builder.replay_on_close(true);
+        }
         if let Some(items) = options.transport_channel_capacity {
             builder = builder.capacity(Capacity::new(items.get(), Capacity::default().bytes));
         }

@@ -44,6 +44,34 @@ async fn what_nobody_took_is_sent_by_the_next_run() {
     assert!(transport.close(5 * SECOND).await.is_complete);
 }
 
+/// OC-4, TR-2: a program whose runs are short gets to what the last one left at its close, if it is told to, and does not
+/// make each exit of an outage take all its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_run_sends_what_the_last_one_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let nobody = "http://public@127.0.0.1:9/1";
+    let build = |dsn: &str| {
+        envoi::sentry(dsn).unwrap().disk_buffer(dir.path()).replay_on_close(true).build().unwrap()
+    };
+    let transport = build(nobody);
+    for _ in 0..4 {
+        transport.send(event()).unwrap();
+    }
+    assert_eq!(transport.close(SECOND).await.kept, 4);
+    drop(transport);
+    // Still nobody there: one attempt is enough to know.
+    let transport = build(nobody);
+    assert_eq!(transport.close(600 * SECOND).await.kept, 4);
+    assert!(transport.stats().unwrap().outbox.attempts <= 2);
+    drop(transport);
+
+    let server = IngestServer::start().await.unwrap();
+    let transport = build(&server.dsn());
+    let closed = transport.close(20 * SECOND).await;
+    assert_eq!((closed.is_complete, closed.discharged, closed.kept), (true, 4, 0), "{closed:?}");
+    assert_eq!(server.envelopes().len(), 4);
+}
+
 /// RL-12: a limit outlives the process.
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_outlive_the_process() {

@@ -1,116 +1,31 @@
-use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use envoi_core::{BoxError, Deliver, Exchange, Lane, Ledger, SharedClock};
+use envoi_core::{Lane, Ledger, SharedClock};
 use envoi_envelope::batch::BatchConfig;
 use envoi_envelope::limits::LimitsSnapshot;
-use envoi_envelope::{
-    ClientReports, Dsn, Envelope, EnvelopeCodec, LimitOptions, RateLimits, Scheme, user_agent,
-};
-use envoi_http::client::{Connect, TcpConnector};
-use envoi_http::{AuthLayer, CompressLayer, EncodeLayer, Encoding, HeaderAuth, HttpClient, Policy};
-use envoi_layers::TokioClock;
-use envoi_layers::filter::FilterLayer;
-use envoi_layers::outbox::{Backoff, Capacity, MemoryStore, OutboxConfig, Overflow, outbox};
-use envoi_layers::report::ReportLayer;
-use http::header::USER_AGENT;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
-use tower::ServiceBuilder;
+use envoi_envelope::{Dsn, LimitOptions};
+use envoi_http::{Encoding, Policy};
+use envoi_layers::outbox::{Backoff, Capacity, Overflow};
+use http::{HeaderName, HeaderValue};
 use tower::layer::util::{Identity, Stack};
-use tower_layer::Layer;
 
-use super::{Books, BuildError, Losses, SentryDelivery, SentryExchange};
-use crate::ExtraHeadersLayer;
-use crate::transport::{Parts, Transport, TransportDriver};
-
-/// The handle, and what makes it work if there is anything to do.
-type Built<S> = (Transport, Option<TransportDriver<S>>);
-
-const AUTH_HEADER: HeaderName = HeaderName::from_static("x-sentry-auth");
-const CLIENT: &str = concat!("envoi/", env!("CARGO_PKG_VERSION"));
+use super::settings::Settings;
+use super::{Books, Losses};
+use crate::way::{DefaultConnector, Source};
 
 /// The settings of a transport to Sentry, see [`sentry()`](super::sentry()).
 ///
 /// Every default is the one of the requirements. `D`, `H` and `C` are the layers and the connector that were given;
 /// nobody has to name them.
 #[must_use = "a builder does nothing until it builds"]
-pub struct SentryBuilder<D = Identity, H = Identity, C = TcpConnector> {
-    dsn: Option<Dsn>,
-    settings: Settings,
-    books: Books,
-    delivery: D,
-    exchange: H,
-    connector: C,
-}
-
-/// What does not depend on the type parameters.
-struct Settings {
-    client: String,
-    user_agent: Option<String>,
-    headers: HeaderMap,
-    encoding: Encoding,
-    level: Option<u32>,
-    attempt_timeout: Duration,
-    shutdown_timeout: Duration,
-    max_age: Duration,
-    max_attempts: u32,
-    backoff: Backoff,
-    concurrency: usize,
-    capacities: [Capacity; Lane::COUNT],
-    overflow: Overflow,
-    lane_weights: [u32; Lane::COUNT],
-    client_reports: bool,
-    report_interval: Option<Duration>,
-    batching: BatchConfig,
-    policy: Policy,
-    limit_options: LimitOptions,
-    saved_limits: Option<LimitsSnapshot>,
-    hold_limited: bool,
-    dsn_header: bool,
-    replay_pace: Duration,
-    clock: SharedClock,
-    #[cfg(feature = "spool")]
-    disk: Option<(std::path::PathBuf, envoi_spool::SpoolConfig)>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            client: CLIENT.to_owned(),
-            user_agent: None,
-            headers: HeaderMap::new(),
-            #[cfg(feature = "gzip")]
-            encoding: Encoding::Gzip,
-            #[cfg(not(feature = "gzip"))]
-            encoding: Encoding::Identity,
-            level: None,
-            attempt_timeout: Duration::from_secs(30),
-            shutdown_timeout: Duration::from_secs(2),
-            max_age: Duration::from_secs(30 * 24 * 60 * 60),
-            max_attempts: 20,
-            backoff: Backoff::default(),
-            concurrency: 8,
-            capacities: [Capacity::default(); Lane::COUNT],
-            overflow: Overflow::default(),
-            lane_weights: Lane::ALL.map(Lane::default_weight),
-            client_reports: true,
-            report_interval: Some(Duration::from_secs(30)),
-            batching: BatchConfig::default(),
-            policy: Policy::sentry(),
-            limit_options: LimitOptions::new(),
-            saved_limits: None,
-            hold_limited: true,
-            dsn_header: false,
-            replay_pace: Duration::from_millis(100),
-            clock: Arc::new(TokioClock),
-            #[cfg(feature = "spool")]
-            disk: None,
-        }
-    }
+pub struct SentryBuilder<D = Identity, H = Identity, C = DefaultConnector> {
+    pub(super) dsn: Option<Dsn>,
+    pub(super) settings: Settings,
+    pub(super) books: Books,
+    pub(super) delivery: D,
+    pub(super) exchange: H,
+    pub(super) connector: Source<C>,
 }
 
 impl SentryBuilder {
@@ -122,17 +37,8 @@ impl SentryBuilder {
             books: (Ledger::new(), Losses::default()),
             delivery: Identity::new(),
             exchange: Identity::new(),
-            connector: TcpConnector::new(),
+            connector: Source::of_way(),
         }
-    }
-}
-
-impl<D, H> SentryBuilder<D, H, TcpConnector> {
-    /// How long a connection may take, name look-up included: 5 s unless told otherwise (TR-9). A connector of your own
-    /// has its own.
-    pub fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.connector = self.connector.connect_timeout(limit);
-        self
     }
 }
 
@@ -166,13 +72,6 @@ impl<D, H, C> SentryBuilder<D, H, C> {
     /// The level of compression; each encoding has its default.
     pub fn compression_level(mut self, level: u32) -> Self {
         self.settings.level = Some(level);
-        self
-    }
-
-    /// How long one attempt may take, from the connection to the end of the reply's head, and again for its body: 30 s
-    /// unless told otherwise (TR-9).
-    pub fn attempt_timeout(mut self, limit: Duration) -> Self {
-        self.settings.attempt_timeout = limit;
         self
     }
 
@@ -280,6 +179,13 @@ impl<D, H, C> SentryBuilder<D, H, C> {
         self
     }
 
+    /// Whether a close sends what an earlier run left in the disk buffer as well, as long as there is time and the network
+    /// has not failed: no unless told otherwise. For programs whose runs are short, which would never get to it otherwise.
+    pub const fn replay_on_close(mut self, on: bool) -> Self {
+        self.settings.replay_on_close = on;
+        self
+    }
+
     /// How logs, metrics and spans are collected (TP-4).
     pub fn batching(mut self, config: BatchConfig) -> Self {
         self.settings.batching = config;
@@ -367,178 +273,6 @@ impl<D, H, C> SentryBuilder<D, H, C> {
     pub fn http_layer<L>(self, layer: L) -> SentryBuilder<D, Stack<L, H>, C> {
         let Self { dsn, settings, books, delivery, exchange, connector } = self;
         SentryBuilder { dsn, settings, books, delivery, exchange: Stack::new(layer, exchange), connector }
-    }
-
-    /// Replaces the connector: the place for TLS, proxies and Unix sockets.
-    pub fn connector<E>(self, connector: E) -> SentryBuilder<D, H, E> {
-        let Self { dsn, settings, books, delivery, exchange, .. } = self;
-        SentryBuilder { dsn, settings, books, delivery, exchange, connector }
-    }
-}
-
-impl<D, H, C> SentryBuilder<D, H, C>
-where
-    C: Connect,
-    H: Layer<SentryExchange<C>>,
-    H::Service: Exchange<Error: Into<BoxError> + Send, Future: Send, Body: Send> + Send + 'static,
-    D: Layer<SentryDelivery<H::Service>>,
-    D::Service: Deliver<Envelope, Future: Send> + Send + 'static,
-{
-    /// Builds the transport and runs it on a thread of its own. The usual choice: it works without a runtime, inside
-    /// any runtime, in a panic hook and at exit.
-    ///
-    /// # Errors
-    /// If the thread cannot be made, or the DSN asks for TLS and the connector has none.
-    pub fn build(self) -> Result<Transport, BuildError> {
-        match self.build_driver()? {
-            (transport, Some(driver)) => {
-                driver.spawn_thread().map_err(BuildError::Thread)?;
-                Ok(transport)
-            }
-            (transport, None) => Ok(transport),
-        }
-    }
-
-    /// Builds the transport and runs it on the application's runtime. It must have timers and I/O enabled. What is not
-    /// sent when that runtime ends is counted as lost.
-    ///
-    /// # Errors
-    /// If the DSN asks for TLS and the connector has none.
-    pub fn build_on(self, runtime: &Handle) -> Result<Transport, BuildError> {
-        let (transport, driver) = self.build_driver()?;
-        if let Some(driver) = driver {
-            drop(runtime.spawn(driver));
-        }
-        Ok(transport)
-    }
-
-    /// Builds the transport and leaves it to you where its driver runs: a future that ends with the transport. There is
-    /// none if there is no DSN.
-    ///
-    /// # Errors
-    /// If the DSN asks for TLS and the connector has none.
-    pub fn build_driver(self) -> Result<Built<D::Service>, BuildError> {
-        let Self { dsn, settings, books, delivery, exchange, connector } = self;
-        let Some(dsn) = dsn else { return Ok((Transport::disabled(), None)) };
-        if dsn.scheme() == Scheme::Https && (&connector as &dyn Any).is::<TcpConnector>() {
-            return Err(BuildError::TlsUnavailable(dsn.envelope_url().clone()));
-        }
-
-        let clock = settings.clock;
-        let (ledger, losses) = books;
-        let limits = RateLimits::new(settings.limit_options);
-        if let Some(saved) = &settings.saved_limits {
-            limits.restore(saved, clock.now(), clock.wall());
-        }
-        let reports = if settings.client_reports {
-            ClientReports::with_clock(Arc::clone(&clock))
-        } else {
-            ClientReports::disabled()
-        };
-        losses.report_to(reports.clone());
-        let halt = CancellationToken::new();
-
-        let mut headers = settings.headers;
-        if !headers.contains_key(USER_AGENT) {
-            headers.insert(USER_AGENT, user_agent(settings.user_agent.as_ref().unwrap_or(&settings.client)));
-        }
-        let auth = HeaderAuth::new(AUTH_HEADER, dsn.auth_header(&settings.client));
-        let compress = CompressLayer::new(settings.encoding);
-        let compress = match settings.level {
-            Some(level) => compress.level(level),
-            None => compress,
-        };
-        let codec =
-            EnvelopeCodec::new(&dsn).with_clock(Arc::clone(&clock)).with_dsn_header(settings.dsn_header);
-
-        let exchange = exchange.layer(
-            ServiceBuilder::new()
-                .layer(AuthLayer::new(auth))
-                .layer(ExtraHeadersLayer::new(headers))
-                .layer(compress)
-                .service(
-                    HttpClient::builder()
-                        .connector(connector)
-                        .pool_max_idle_per_host(settings.concurrency)
-                        .build(),
-                ),
-        );
-        let service = delivery.layer(
-            ServiceBuilder::new()
-                .layer(
-                    FilterLayer::new(limits.clone())
-                        .report_to((ledger.clone(), losses.clone()))
-                        .clock(Arc::clone(&clock)),
-                )
-                .layer(ReportLayer::new(reports.clone()))
-                .layer(
-                    EncodeLayer::new(codec)
-                        .policy(settings.policy)
-                        .body_timeout(settings.attempt_timeout)
-                        .halt_on(halt.clone())
-                        .clock(Arc::clone(&clock)),
-                )
-                .timeout(settings.attempt_timeout)
-                .service(exchange),
-        );
-
-        let mut store = MemoryStore::new().overflow(settings.overflow);
-        for lane in Lane::ALL {
-            store = store.lane_capacity(lane, settings.capacities[lane.index()]);
-        }
-        let config = OutboxConfig::new()
-            .concurrency(settings.concurrency)
-            .lane_weights(settings.lane_weights)
-            .backoff(settings.backoff)
-            .max_attempts(settings.max_attempts)
-            .max_age(settings.max_age)
-            .replay_pace(settings.replay_pace)
-            .report_interval(settings.report_interval)
-            .linger(settings.shutdown_timeout)
-            .halt_token(halt)
-            .ledger(ledger.clone())
-            .losses(losses.clone())
-            .reporter(reports.clone())
-            .clock(Arc::clone(&clock));
-        // An outbox that knows no limits leaves them to the filter, which drops.
-        let config = if settings.hold_limited { config.limits(limits.clone()) } else { config };
-        #[cfg(feature = "spool")]
-        let (spool, (outbox, driver)) = match settings.disk {
-            Some((path, disk)) => {
-                let spool = envoi_spool::Spool::open(path, disk.clock(Arc::clone(&clock)));
-                let spool = Arc::new(spool.map_err(BuildError::Disk)?);
-                restore_limits(&spool, &limits, &*clock);
-                (Some(Arc::clone(&spool)), outbox(spool, config, service))
-            }
-            None => (None, outbox(store, config, service)),
-        };
-        #[cfg(not(feature = "spool"))]
-        let (outbox, driver) = outbox(store, config, service);
-        let parts = Parts {
-            outbox,
-            ledger,
-            limits,
-            reports,
-            losses,
-            clock,
-            batching: settings.batching,
-            #[cfg(feature = "spool")]
-            spool,
-        };
-        let (transport, driver) = Transport::assemble(parts, driver);
-        Ok((transport, Some(driver)))
-    }
-}
-
-/// Takes over the limits that were in force when the last run ended (RL-12). They are a courtesy: without them the server
-/// says it again.
-#[cfg(feature = "spool")]
-fn restore_limits(spool: &envoi_spool::Spool<Envelope>, limits: &RateLimits, clock: &dyn envoi_core::Clock) {
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    if let Ok(Some(saved)) = spool.load_state(crate::transport::LIMITS, DAY)
-        && let Ok(saved) = LimitsSnapshot::from_json(&saved)
-    {
-        limits.restore(&saved, clock.now(), clock.wall());
     }
 }
 
