@@ -402,7 +402,7 @@ async fn changes_are_told() {
     assert_eq!(states, [BreakerState::HalfOpen, CLOSED]);
 }
 
-/// BD-4, OC-9: the state survives a restart by the wall clock: what is left of a cooldown, cut to a ceiling, and the
+/// BD-4: the state survives a restart by the wall clock: what is left of a cooldown, cut to a ceiling, and the
 /// failures in a row, which alone open nothing.
 #[tokio::test(start_paused = true)]
 async fn the_state_survives_a_restart() {
