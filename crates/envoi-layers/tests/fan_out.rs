@@ -173,3 +173,17 @@ async fn fan_out_passes_the_contract_suite() {
     Contract::delivery(FanOutLayer::new(sinks)).run().await.unwrap();
     Contract::delivery(FanOutLayer::new([])).run().await.unwrap();
 }
+
+/// CR-5: what the primary has lost is told to its own server, not to the sinks.
+#[tokio::test(start_paused = true)]
+async fn a_report_of_its_own_is_not_copied() {
+    let (primary, (below, archive)) = (MockDeliver::new(), sink(Outcome::delivered()));
+    let stack = ServiceBuilder::new().layer(FanOutLayer::new([archive.clone()])).service(primary.clone());
+    let report = Goods::nothing().carrying(DiscardReason::SendError, "event", 2);
+    let carrier = event(1).carrying(DiscardReason::SendError, "event", 2);
+    for goods in [report, carrier] {
+        assert!(stack.clone().oneshot(Parcel::new(goods)).await.is_ok());
+    }
+    assert!(archive.flush(SECOND).await.is_complete());
+    assert_eq!((primary.seen().len(), ids(&below)), (2, vec!["1".to_owned()]));
+}

@@ -55,10 +55,21 @@ pub(super) struct Sinks<P: Itemized> {
 #[derive(Clone, Default)]
 struct Copied(Vec<u64>);
 
+/// Whether there is nothing but news of losses, and nothing that counts.
+fn is_only_news(payload: &impl Itemized) -> bool {
+    let (mut has_news, mut counts) = (false, false);
+    payload.carried_losses(&mut |_, _, _| has_news = true);
+    if has_news {
+        payload.tally(&mut |_, _| counts = true);
+    }
+    has_news && !counts
+}
+
 impl<P: Itemized + Clone> Sinks<P> {
     /// Posts a copy to each sink, unless that was done.
     pub(super) fn copy(&self, parcel: &mut Parcel<P>) {
-        if self.outboxes.is_empty() {
+        // What the primary has lost is no business of a sink, which tells of losses of its own.
+        if self.outboxes.is_empty() || is_only_news(parcel.payload()) {
             return;
         }
         let (payload, meta) = parcel.parts_mut();

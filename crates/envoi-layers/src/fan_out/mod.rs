@@ -13,7 +13,8 @@
 //!
 //! A parcel is copied once, before its first attempt here, however often the primary tries; its extensions say so. They do
 //! not rest on disk: a parcel that an earlier run has left there may be copied a second time, so sinks get each at least
-//! once. The copy is a fresh parcel: the payload as it was, without the extensions.
+//! once. The copy is a fresh parcel: the payload as it was, without the extensions. A report of losses that leaves on its
+//! own is not copied: it tells of the primary.
 //!
 //! # Where it stands
 //! Right below the outbox of the primary, above all layers that may refuse or change a parcel. It says nothing about when
