@@ -44,6 +44,15 @@ async fn auth_keeps_the_contract() {
     Contract::exchange(AuthLayer::new(bearer("token").unwrap())).run().await.unwrap();
 }
 
+/// TR-5: `Forward`, with credentials to put on.
+#[cfg(feature = "proxy")]
+#[tokio::test(start_paused = true)]
+async fn forward_keeps_the_contract() {
+    use envoi_http::proxy::{ForwardLayer, ProxyConfig};
+    let config = ProxyConfig::new("http://user:secret@proxy.test").unwrap();
+    Contract::exchange(ForwardLayer::new(config)).run().await.unwrap();
+}
+
 /// CO-1, CO-2: `Compress`, on each of its ways: as it is, at once, on a thread, as a stream.
 #[tokio::test]
 async fn compress_keeps_the_contract() {

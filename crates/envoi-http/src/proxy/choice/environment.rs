@@ -1,0 +1,81 @@
+use super::{InvalidProxy, ProxyConfig, ProxyServer};
+
+type Names = [&'static str; 2];
+
+const HTTPS: Names = ["https_proxy", "HTTPS_PROXY"];
+const HTTP: Names = ["http_proxy", "HTTP_PROXY"];
+const ALL: Names = ["all_proxy", "ALL_PROXY"];
+const NO: Names = ["no_proxy", "NO_PROXY"];
+
+impl ProxyConfig {
+    /// What the environment of this process says, read once, now. See [`ProxyConfig::from_vars`].
+    ///
+    /// # Errors
+    /// [`InvalidProxy`] names the variable.
+    pub fn from_env() -> Result<Self, InvalidProxy> {
+        Self::from_vars(environment)
+    }
+
+    /// What an environment says; `var` gives the value of a variable.
+    ///
+    /// | target | first of these that is set |
+    /// |---|---|
+    /// | `https` | `https_proxy`, `http_proxy`, `all_proxy` |
+    /// | `http` | `http_proxy`, `all_proxy` |
+    ///
+    /// Each in lower case, then in upper case; a variable that is empty or blank counts as not set, so an empty one
+    /// never hides the other. Under CGI, known by `REQUEST_METHOD`, `HTTP_PROXY` is the request header `Proxy` of a
+    /// stranger and is ignored. `no_proxy` likewise, see [`NoProxy`](super::NoProxy). Loopback is spared, see
+    /// [`proxy_loopback`](Self::proxy_loopback).
+    ///
+    /// # Errors
+    /// [`InvalidProxy`] for a value that some request would use and that cannot be read. To go on without would be to
+    /// send past a proxy that somebody has asked for.
+    ///
+    /// ```
+    /// use envoi_http::proxy::ProxyConfig;
+    /// let config = ProxyConfig::from_vars(|name| (name == "http_proxy").then(|| "proxy.example:3128".into()))?;
+    /// assert!(config.choose(&"https://o1.ingest.sentry.io/".parse().unwrap()).is_some());
+    /// assert!(config.choose(&"http://127.0.0.1:9000/".parse().unwrap()).is_none());
+    /// # Ok::<_, envoi_http::proxy::InvalidProxy>(())
+    /// ```
+    pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidProxy> {
+        let cgi = var("REQUEST_METHOD").is_some();
+        let first = |choices: &[Names]| {
+            let mut names = choices.iter().flatten().filter(|name| !(cgi && **name == "HTTP_PROXY"));
+            names.find_map(|name| Some((*name, set(&var, name)?)))
+        };
+        let read = |found: Option<(&'static str, String)>| match found {
+            None => Ok(None),
+            Some((name, url)) => ProxyServer::parse(&url).map(Some).map_err(|error| error.in_variable(name)),
+        };
+        let https = read(first(&[HTTPS, HTTP, ALL]))?;
+        let other = read(first(&[HTTP, ALL]))?;
+        Ok(Self::by_scheme(https, other).no_proxy_from_vars(var))
+    }
+
+    /// Takes `no_proxy` from the environment of this process, now, instead of what was said before.
+    ///
+    /// For a proxy that was given by name: the hosts that the environment spares are spared then, too (TR-3).
+    #[must_use]
+    pub fn no_proxy_from_env(self) -> Self {
+        self.no_proxy_from_vars(environment)
+    }
+
+    /// The same with another environment; `var` gives the value of a variable.
+    #[must_use]
+    pub fn no_proxy_from_vars(self, var: impl Fn(&str) -> Option<String>) -> Self {
+        let list = NO.iter().find_map(|name| set(&var, name));
+        self.no_proxy(list.as_deref().unwrap_or_default())
+    }
+}
+
+/// The value of a variable that is set and not blank.
+fn set(var: &impl Fn(&str) -> Option<String>, name: &str) -> Option<String> {
+    var(name).filter(|value| !value.trim().is_empty())
+}
+
+/// A value that is no Unicode cannot be a URL; what is left of it says so in the error.
+fn environment(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
