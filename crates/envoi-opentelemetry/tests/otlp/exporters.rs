@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use envoi_http::{AuthLayer, CompressLayer, EncodeLayer, HttpClient, Policy, bearer};
+use envoi_layers::breaker::{BreakerConfig, BreakerLayer, BreakerState};
 use envoi_layers::retry::{RetryLayer, Schedule};
 use envoi_opentelemetry::{Background, OtlpClient, OtlpCodec};
 use http::Response;
@@ -130,6 +131,26 @@ fn retries_are_those_of_the_stack() {
     let error = loggers.force_flush().unwrap_err();
     assert!(error.to_string().contains("503"), "{error}");
     assert_eq!(sink.requests().len(), 6);
+}
+
+/// BD-4: a receiver that goes on failing is left alone: the exporter is refused without a request.
+#[test]
+fn an_open_breaker_spares_the_server() {
+    let sink = Sink::start().unwrap();
+    let breaker = BreakerLayer::new(BreakerConfig::new().failures(2));
+    let stack = ServiceBuilder::new()
+        .layer(breaker.clone())
+        .layer(EncodeLayer::new(OtlpCodec).policy(Policy::at_least_once()))
+        .service(HttpClient::new_http());
+    let client = OtlpClient::delivery(stack, Background::spawn().unwrap());
+    let tracers = tracers(&client, &sink);
+    sink.answer((0..2).map(|_| Response::builder().status(502).body(Default::default()).unwrap()));
+    for _ in 0..4 {
+        tracers.tracer("test").in_span("span", |_| {});
+        assert!(tracers.force_flush().is_err());
+    }
+    assert!(matches!(breaker.state(), BreakerState::Open { .. }));
+    assert_eq!(sink.requests().len(), 2);
 }
 
 /// TR-1: the application's runtime serves as well as a thread of our own.
