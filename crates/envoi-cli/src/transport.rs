@@ -105,10 +105,8 @@ pub(crate) fn build(
 /// Why there is no transport, in words for whoever typed the command.
 pub(crate) fn refusal(error: BuildError) -> CliError {
     match error {
-        BuildError::TlsUnavailable(url) => CliError::usage(format_args!(
-            "{} asks for TLS, which this build of envoi does not have; use an http DSN, for example of a local relay",
-            url.host().unwrap_or("https")
-        )),
+        // The environment and the certificates of this machine are the user's to set right.
+        BuildError::Way(error) => CliError::usage(crate::error::chain(&error)),
         error => CliError::failed(crate::error::chain(&error)),
     }
 }

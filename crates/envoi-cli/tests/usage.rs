@@ -88,13 +88,16 @@ async fn no_usage_error_shows_a_secret() {
     }
 }
 
-/// AU-6: what cannot work is refused at once, before any file is looked at.
+/// AU-6, TR-3: what cannot work is refused at once, before any file is looked at.
 #[tokio::test]
-async fn a_dsn_that_asks_for_tls_is_refused_at_once() {
-    let run = run(&["send", "--dsn", "https://public:s3cr3t@o1.ingest.example.com/42", "no/such/file"]).await;
+async fn a_proxy_that_cannot_be_used_is_refused_at_once() {
+    let mut command =
+        envoi(&["send", "--dsn", "https://public:s3cr3t@o1.ingest.example.com/42", "no/such/file"]);
+    command.env("https_proxy", "gopher://user:s3cr3t@proxy.example.com");
+    let run = finish(command).await;
     assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
     let line = run.error_line();
-    assert!(line.contains("o1.ingest.example.com asks for TLS") && line.contains("http DSN"), "{line}");
+    assert!(line.contains("proxy") && line.contains("https_proxy"), "{line}");
     assert!(!line.contains("s3cr3t"), "{line}");
 }
 

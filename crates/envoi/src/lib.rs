@@ -23,6 +23,10 @@
 //!
 //! | feature | default | gives |
 //! |---|---|---|
+//! | `tls` | yes | `https`, with the roots of the platform and ring |
+//! | `aws-lc-rs` | no | TLS with AWS-LC in the place of ring |
+//! | `proxy` | yes | HTTP proxies, those of the environment included |
+//! | `socks` | no | SOCKS proxies |
 //! | `gzip` | yes | request compression with gzip and deflate |
 //! | `br`, `zstd` | no | request compression with Brotli, Zstandard |
 //! | `batch` | yes | generic JSON batches: [`batch()`] |
@@ -41,6 +45,7 @@ mod guard;
 mod headers;
 pub mod sentry;
 mod transport;
+pub mod way;
 
 #[doc(no_inline)]
 pub use envoi_core as core;
@@ -69,6 +74,7 @@ pub use envoi_layers::outbox::{Capacity, Closed, End, Flushed, Notice, Outcome, 
 pub use headers::{ExtraHeaders, ExtraHeadersLayer};
 pub use sentry::{BuildError, SentryBuilder, sentry};
 pub use transport::{Transport, TransportDriver, TransportStats};
+pub use way::{Way, WayError};
 
 /// The example of the README compiles.
 #[cfg(doctest)]

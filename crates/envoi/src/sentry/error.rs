@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::{fmt, io};
 
-use http::Uri;
+use crate::way::WayError;
 
 /// Why a transport could not be built.
 #[derive(Debug)]
@@ -9,8 +9,8 @@ use http::Uri;
 pub enum BuildError {
     /// The background thread, or its runtime, could not be made.
     Thread(io::Error),
-    /// The DSN is `https`, and the connector has no TLS.
-    TlsUnavailable(Uri),
+    /// There is no way to the server: no TLS, or settings of TLS or of proxies that are of no use.
+    Way(WayError),
     /// The disk buffer could not be opened.
     #[cfg(feature = "spool")]
     Disk(envoi_spool::OpenError),
@@ -22,11 +22,7 @@ impl fmt::Display for BuildError {
             Self::Thread(_) => f.write_str("could not start the background thread of the transport"),
             #[cfg(feature = "spool")]
             Self::Disk(_) => f.write_str("could not open the disk buffer"),
-            Self::TlsUnavailable(url) => write!(
-                f,
-                "{url} needs TLS, which is not built in yet: give the builder a connector with TLS, or use http \
-                 through a local relay"
-            ),
+            Self::Way(_) => f.write_str("there is no way to the server"),
         }
     }
 }
@@ -35,9 +31,15 @@ impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Thread(error) => Some(error),
-            Self::TlsUnavailable(_) => None,
+            Self::Way(error) => Some(error),
             #[cfg(feature = "spool")]
             Self::Disk(error) => Some(error),
         }
+    }
+}
+
+impl From<WayError> for BuildError {
+    fn from(error: WayError) -> Self {
+        Self::Way(error)
     }
 }

@@ -8,7 +8,10 @@
 //! use std::time::Duration;
 //! use envoi::core::Ledger;
 //! use envoi::envelope::{ClientReports, Dsn, Envelope, EnvelopeCodec, LimitOptions, RateLimits, user_agent};
-//! use envoi::http::{AuthLayer, CompressLayer, EncodeLayer, HeaderAuth, HttpClient, Policy};
+//! use envoi::http::client::{HttpClient, Resend, TcpConnector, Timeouts};
+//! use envoi::http::proxy::{ForwardLayer, ProxyConfig, ProxyLayer};
+//! use envoi::http::tls::{TlsConfig, TlsLayer};
+//! use envoi::http::{AuthLayer, CompressLayer, EncodeLayer, HeaderAuth, Policy};
 //! use envoi::layers::TokioClock;
 //! use envoi::layers::filter::FilterLayer;
 //! use envoi::layers::outbox::{MemoryStore, OutboxConfig, OutboxLayer};
@@ -19,14 +22,20 @@
 //! use tower::ServiceBuilder;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let dsn = Dsn::parse("http://public@127.0.0.1:9/42")?;
+//! let dsn = Dsn::parse("https://public@o1.ingest.sentry.io/42")?;
 //! let client = concat!("my-app/", env!("CARGO_PKG_VERSION"));
 //! let (ledger, limits) = (Ledger::new(), RateLimits::new(LimitOptions::new()));
 //! let reports = ClientReports::with_clock(Arc::new(TokioClock));
 //! let halt = CancellationToken::new();
 //! let mut headers = HeaderMap::new();
 //! headers.insert(USER_AGENT, user_agent(client));
+//! let proxies = ProxyConfig::from_env()?;
 //!
+//! let connector = ServiceBuilder::new()
+//!     // connect: Uri -> connection
+//!     .layer(TlsLayer::new(&TlsConfig::new())?)
+//!     .layer(ProxyLayer::new(proxies.clone()))
+//!     .service(TcpConnector::new().any_scheme());
 //! let outbox = ServiceBuilder::new()
 //!     // delivery: Parcel<Envelope> -> Receipt
 //!     .layer(
@@ -46,7 +55,8 @@
 //!     .layer(ReportLayer::new(reports))
 //!     .layer(EncodeLayer::new(EnvelopeCodec::new(&dsn)).policy(Policy::sentry()).halt_on(halt))
 //!     // exchange: http::Request -> http::Response
-//!     .timeout(Duration::from_secs(30))
+//!     // a bound for layers of yours; the client has its own of 30 s, and says in which phase it was passed
+//!     .timeout(Duration::from_secs(31))
 //!     // .layer(your exchange layer)
 //!     .layer(AuthLayer::new(HeaderAuth::new(
 //!         HeaderName::from_static("x-sentry-auth"),
@@ -54,7 +64,15 @@
 //!     )))
 //!     .layer(ExtraHeadersLayer::new(headers))
 //!     .layer(CompressLayer::gzip())
-//!     .service(HttpClient::builder().pool_max_idle_per_host(8).build());
+//!     .layer(ForwardLayer::new(proxies))
+//!     .service(
+//!         HttpClient::builder()
+//!             .connector(connector)
+//!             .timeouts(Timeouts::new())
+//!             .resend(Resend::Stale)
+//!             .pool_max_idle_per_host(8)
+//!             .build(),
+//!     );
 //!
 //! # let envelope = Envelope::new();
 //! let fate = outbox.post(envelope)?; // from any thread; never waits
@@ -65,9 +83,12 @@
 //! There is no automatic retry of HTTP errors: the protocol asks clients to drop what a server refuses (TR-8). Network
 //! errors are another matter: such envelopes are queued again, with a growing back-off.
 
+mod assembly;
 mod builder;
 mod error;
+mod settings;
 mod stack;
+mod way;
 
 pub use builder::SentryBuilder;
 pub use error::BuildError;

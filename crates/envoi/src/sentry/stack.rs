@@ -2,17 +2,17 @@ use std::sync::{Arc, OnceLock};
 
 use envoi_core::{DiscardReason, Ledger, LossSink};
 use envoi_envelope::{ClientReports, DataCategory, EnvelopeCodec, RateLimits};
-use envoi_http::client::TcpConnector;
-use envoi_http::{Auth, Compress, Encode, HeaderAuth, HttpClient};
+use envoi_http::{Auth, Compress, Encode, HeaderAuth};
 use envoi_layers::filter::Filter;
 use envoi_layers::report::Report;
 use http::StatusCode;
 use tower::timeout::Timeout;
 
 use crate::ExtraHeaders;
+use crate::way::{Core, DefaultConnector};
 
 /// What stands below an exchange layer of yours in the preset: credentials, headers, compression, the client.
-pub type SentryExchange<C = TcpConnector> = Auth<ExtraHeaders<Compress<HttpClient<C>>>, HeaderAuth>;
+pub type SentryExchange<C = DefaultConnector> = Auth<ExtraHeaders<Compress<Core<C>>>, HeaderAuth>;
 
 /// What stands below a delivery layer of yours in the preset, over the exchange `X`.
 pub type SentryDelivery<X> =
