@@ -6,6 +6,7 @@ use envoi::envelope::{Envelope, rfc3339};
 use envoi_testkit::ingest::{IngestServer, Record, Summary};
 use http::StatusCode;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::error::{CliError, Exit};
 use crate::faults::{self, Faults, Rule};
@@ -45,7 +46,8 @@ Examples:
 With --json every line is an object with a `type`:
   {{\"type\":\"listening\",\"address\",\"dsn\",\"envelope_url\"}}
   {{\"type\":\"request\",\"time\",\"status\",\"accepted\",\"method\",\"path\",\"project\",\"encoding\",\"wire_bytes\",
-   \"body_bytes\",\"event_id\",\"items\":[{{\"type\",\"bytes\"}}],\"problems\":[…]}}, `status` null: not answered
+   \"body_bytes\",\"event_id\",\"items\":[{{\"type\",\"bytes\",\"sha256\"}}],\"problems\":[…]}}, `status` null: not
+   answered
   {{\"type\":\"summary\",\"requests\",\"accepted\",\"items\",\"statuses\":{{…}},\"unanswered\",\"problems\",
    \"wire_bytes\",\"body_bytes\",\"received\":{{category: quantity}}}}
 
@@ -173,7 +175,10 @@ fn contents(record: &Record) -> String {
 fn record_json(record: &Record) -> Value {
     let items = record.envelope.iter().flat_map(Envelope::items);
     let items: Vec<Value> = items
-        .map(|item| json!({ "type": item.item_type().as_str(), "bytes": item.payload().len() }))
+        .map(|item| {
+            let hash = text::hex(&Sha256::digest(item.payload()));
+            json!({ "type": item.item_type().as_str(), "bytes": item.payload().len(), "sha256": hash })
+        })
         .collect();
     let event_id = record.envelope.as_ref().and_then(Envelope::event_id);
     json!({

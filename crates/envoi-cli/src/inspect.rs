@@ -112,7 +112,7 @@ pub(crate) fn show_envelope(envelope: &Envelope, json: bool, output: &mut Output
             header_offset: item.header_offset(),
             payload_offset: item.payload_offset(),
             payload_bytes: item.payload().len(),
-            payload_sha256: hex(&Sha256::digest(item.payload())),
+            payload_sha256: text::hex(&Sha256::digest(item.payload())),
         });
         output.json(&EnvelopeView { items: items.collect(), header });
         return;
@@ -197,14 +197,6 @@ pub(crate) fn show_facts(facts: &[(String, String)], output: &mut Output) {
         let name = format!("{name:width$}");
         output.line(format_args!("{}  {}", paint(BOLD, text::clean(&name)), text::clean(value)));
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 /// A DSN, for machines. The secret is only there or not (AU-7).

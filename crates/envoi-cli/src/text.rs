@@ -55,6 +55,14 @@ pub(crate) fn redact(text: &str) -> String {
     safe
 }
 
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
 /// A number with its thousands set apart: `292,698`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -130,6 +130,9 @@ impl Durable for Envelope {
     }
 
     fn is_worth_storing(&self) -> bool {
-        !self.items().iter().all(|item| *item.item_type() == ItemType::ClientReport)
+        self.items().iter().any(|item| {
+            let is_report = *item.item_type() == ItemType::ClientReport;
+            !is_report || (self.is_forwarded && !item.is_rider())
+        })
     }
 }

@@ -212,6 +212,9 @@ fn envelopes_of_reports_are_recognised() {
     assert!(!Envelope::new().is_only_client_reports());
     assert!(!envelope([report(), report().into_rider()]).is_worth_storing());
     assert!(envelope([report(), Item::event("{}")]).is_worth_storing());
+    assert!(envelope([report()]).into_forwarded().is_worth_storing(), "reports of others are goods");
+    assert!(!envelope([report().into_rider()]).into_forwarded().is_worth_storing());
+    assert!(!Envelope::new().into_forwarded().is_worth_storing());
 }
 
 #[derive(Debug)]

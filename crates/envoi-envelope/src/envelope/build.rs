@@ -26,6 +26,7 @@ impl Envelope {
             items: Vec::new(),
             source: Bytes::new(),
             is_stripped: false,
+            is_forwarded: false,
         }
     }
 
@@ -34,6 +35,24 @@ impl Envelope {
     #[must_use]
     pub fn with_event_id(mut self, id: EventId) -> Self {
         let _ = self.set_event_id(id);
+        self
+    }
+
+    /// Marks the envelope as one that somebody else made and that is only forwarded, as a relay does. Reports of others
+    /// are goods: an envelope of nothing but reports is then stored like any other, where one of our own is not, because
+    /// its counts are put back instead (decision 21).
+    ///
+    /// ```
+    /// use envoi_core::Durable;
+    /// use envoi_envelope::{Envelope, Item};
+    /// let reports = Envelope::new().with_item(Item::client_report("{}"))?;
+    /// assert!(!reports.is_worth_storing());
+    /// assert!(reports.into_forwarded().is_worth_storing());
+    /// # Ok::<(), envoi_envelope::PushError>(())
+    /// ```
+    #[must_use]
+    pub fn into_forwarded(mut self) -> Self {
+        self.is_forwarded = true;
         self
     }
 

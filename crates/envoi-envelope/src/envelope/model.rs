@@ -35,12 +35,14 @@ pub struct Envelope {
     pub(super) source: Bytes,
     /// Whether shedding left nothing but client reports (decision 11).
     pub(crate) is_stripped: bool,
+    /// Whether it is somebody else's, so that its reports are goods.
+    pub(crate) is_forwarded: bool,
 }
 
 impl Envelope {
     pub(super) fn from_source(header: (Header, usize), items: Vec<Item>, source: Bytes) -> Self {
         let (header, at) = header;
-        Self { header, header_at: Some(at), items, source, is_stripped: false }
+        Self { header, header_at: Some(at), items, source, is_stripped: false, is_forwarded: false }
     }
 
     /// The items, in order.

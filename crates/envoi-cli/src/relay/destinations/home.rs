@@ -14,6 +14,7 @@ use envoi::Dsn;
 use sha2::{Digest, Sha256};
 
 use crate::error::CliError;
+use crate::text;
 
 const LOCK: &str = "relay.lock";
 /// A DSN is not longer.
@@ -38,9 +39,9 @@ pub(super) struct Known {
 /// A name for the directory of a DSN: readable, and different for each.
 pub(super) fn name_of(dsn: &Dsn) -> String {
     let digest = Sha256::digest(dsn.to_string_with_secret().as_bytes());
-    let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let plain = |text: &str, most: usize| -> String {
-        text.chars()
+    let hash = text::hex(digest.get(..8).unwrap_or_default());
+    let plain = |part: &str, most: usize| -> String {
+        part.chars()
             .take(most)
             .map(|letter| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '_' })
             .collect()

@@ -89,7 +89,7 @@ where
         other => Refusal::Store(other.to_string()),
     })?;
     let destination = destination.insert(place);
-    let mut parcel = Parcel::new(envelope);
+    let mut parcel = Parcel::new(envelope.into_forwarded());
     // Given back when the envelope leaves memory, by whatever way.
     parcel.meta_mut().extensions.insert(Arc::new(share));
     let fate = post(destination, parcel, settings.ack, &relay.counters.not_durable).await?;

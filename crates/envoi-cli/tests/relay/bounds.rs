@@ -1,0 +1,155 @@
+//! Nothing that a client does costs the relay more than its bounds, or costs other clients anything.
+
+use std::io::Write;
+
+use envoi_testkit::ingest::IngestServer;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::client::{Answer, NOWHERE, Relay, STUCK, config, event, post};
+use crate::support::Folder;
+
+const AUTH: &str = "x-sentry-auth: Sentry sentry_key=key";
+
+async fn with(settings: &str, upstream: &str) -> (Relay, Folder) {
+    let folder = Folder::new();
+    let config = config(&folder, settings);
+    (Relay::start(&["--upstream", upstream, "--config", &config]).await, folder)
+}
+
+/// A head that does not come to its end, and a body that does not.
+#[tokio::test]
+async fn slow_clients_are_sent_away() {
+    let (relay, _folder) =
+        with("[timeouts]\nheader = \"200ms\"\nbody = \"200ms\"\nidle = \"5s\"", NOWHERE).await;
+    let mut stalled = TcpStream::connect(relay.address).await.unwrap();
+    stalled.write_all(b"POST /api/42/envelope/ HTTP/1.1\r\nhost: re").await.unwrap();
+    let ended = Answer::read(&mut stalled).await;
+    assert!(ended.status == 0 || ended.status == 408, "{ended:?}");
+
+    let mut stalled = TcpStream::connect(relay.address).await.unwrap();
+    let whole = post("/api/42/envelope/", &[AUTH], event(1));
+    stalled.write_all(&whole[..whole.len() - 5]).await.unwrap();
+    let ended = Answer::read(&mut stalled).await;
+    assert_eq!(ended.status, 408, "{ended:?}");
+    assert!(ended.body.contains("timeouts.body"), "{ended:?}");
+    assert_eq!(relay.post(event(1)).await.status, 200);
+}
+
+/// A client that moves nothing at all, before its first request or after one, is gone with the idle time.
+#[tokio::test]
+async fn idle_connections_end() {
+    let (relay, _folder) = with("[timeouts]\nheader = \"5s\"\nidle = \"200ms\"", NOWHERE).await;
+    let mut silent = TcpStream::connect(relay.address).await.unwrap();
+    assert_eq!(Answer::read(&mut silent).await.status, 0);
+    let mut kept = TcpStream::connect(relay.address).await.unwrap();
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    assert_eq!(Answer::read(&mut kept).await.status, 200, "answered, and closed only then");
+}
+
+/// CO-1: too large by its length, too large in chunks, too large when it is decoded.
+#[tokio::test]
+async fn oversize_and_bombs_are_refused() {
+    let (relay, _folder) = with("[limits]\nbody = \"64 KiB\"\nmemory = \"1 MiB\"", NOWHERE).await;
+    let large = "x".repeat(300 << 10);
+    let refused = relay.post(&large).await;
+    assert_eq!(refused.status, 413, "{refused:?}");
+    assert!(refused.body.contains("65536 bytes"), "{refused:?}");
+    let chunks = format!(
+        "POST /api/42/envelope/ HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n{AUTH}\r\n\
+         transfer-encoding: chunked\r\n\r\n{:x}\r\n{large}\r\n0\r\n\r\n",
+        large.len()
+    );
+    assert_eq!(relay.send(chunks).await.status, 413);
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    bomb.write_all(&vec![b'{'; 32 << 20]).unwrap();
+    let bomb = bomb.finish().unwrap();
+    assert!(bomb.len() < 64 << 10);
+    let refused = relay.send(post("/api/42/envelope/", &[AUTH, "content-encoding: gzip"], bomb)).await;
+    assert_eq!(refused.status, 413, "{refused:?}");
+    assert_eq!(relay.post(event(1)).await.status, 200);
+    let status = relay.status().await;
+    assert_eq!(status["refusals"], serde_json::json!([["too_large", 3]]), "{status}");
+}
+
+#[tokio::test]
+async fn garbage_and_endless_heads_cost_their_connection_only() {
+    let (relay, _folder) = with("", NOWHERE).await;
+    let head = format!(
+        "POST /api/42/envelope/ HTTP/1.1\r\nhost: relay\r\nx-long: {}\r\n\r\n",
+        "x".repeat(100 << 10)
+    );
+    let many: String = (0..500).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let many = format!("GET / HTTP/1.1\r\nhost: relay\r\n{many}\r\n");
+    let smuggled = "POST /api/42/envelope/ HTTP/1.1\r\nhost: relay\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nabcdef";
+    let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\x00\r\n\r\n".to_vec();
+    for (request, statuses) in [
+        (head.into_bytes(), &[431][..]),
+        (many.into_bytes(), &[431]),
+        (smuggled.as_bytes().to_vec(), &[400]),
+        (tls, &[400, 0]),
+        (b"\r\n\r\n\r\n\r\nGET\r\n\r\n".to_vec(), &[400, 0]),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), &[400, 405, 505, 0]),
+        (vec![0; 4096], &[400, 0]),
+    ] {
+        let answer = relay.send(&request).await;
+        assert!(statuses.contains(&answer.status), "{statuses:?}: {answer:?}");
+    }
+    assert_eq!(relay.post(event(1)).await.status, 200);
+}
+
+/// More clients than places: those that do nothing are sent away, and everybody who sends something is served.
+#[tokio::test]
+async fn many_connections_share_few_places() {
+    let server = IngestServer::start().await.unwrap();
+    let (relay, _folder) =
+        with("[limits]\nconnections = 4\n[timeouts]\nheader = \"200ms\"\nidle = \"200ms\"", &server.dsn())
+            .await;
+    let mut silent = Vec::new();
+    for _ in 0..12 {
+        silent.push(TcpStream::connect(relay.address).await.unwrap());
+    }
+    let address = relay.address;
+    let mut clients = JoinSet::new();
+    for number in 0..40 {
+        clients.spawn(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(&post("/api/42/envelope/", &[AUTH], event(number))).await.unwrap();
+            Answer::read(&mut stream).await.status
+        });
+    }
+    let statuses = tokio::time::timeout(STUCK, clients.join_all()).await.expect("somebody is not served");
+    assert_eq!(statuses, [200; 40]);
+    server.wait_for(40, STUCK).await.unwrap();
+    drop(silent);
+    assert!(relay.status().await["connections"].as_u64().unwrap() <= 4);
+}
+
+/// All envelopes in memory together have one bound. Beyond it clients are told to come later; when the upstream is
+/// back everything that was accepted arrives, and the memory is free again.
+#[tokio::test]
+async fn memory_is_bounded_and_comes_back() {
+    let server = IngestServer::start().await.unwrap();
+    server.go_down().await;
+    let (relay, _folder) = with("[limits]\nbody = \"128 KiB\"\nmemory = \"1 MiB\"", &server.dsn()).await;
+    let large = format!("{{}}\n{{\"type\":\"attachment\"}}\n{}", "x".repeat(100 << 10));
+    let mut accepted = 0;
+    let refused = loop {
+        let answer = relay.post(&large).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        accepted += 1;
+        assert!(accepted < 20, "there is no bound");
+    };
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")), "{refused:?}");
+    assert!(refused.body.contains("limits.memory"), "{refused:?}");
+    assert!(accepted >= 5, "{accepted}");
+    let status = relay.status().await;
+    assert!(status["memory_bytes"].as_u64() <= status["memory_limit_bytes"].as_u64(), "{status}");
+    server.come_up().await.unwrap();
+    server.wait_for(accepted, STUCK).await.unwrap();
+    relay.until(|status| status["memory_bytes"] == 0).await;
+    assert_eq!(relay.post(&large).await.status, 200);
+}

@@ -1,0 +1,106 @@
+//! Where envelopes go.
+
+use envoi_testkit::ingest::IngestServer;
+
+use crate::client::{NOWHERE, Relay, STUCK, config, event, post};
+use crate::support::{Folder, run};
+
+/// AU-1: with a DSN as upstream everything goes to that project; with a host, each to its own.
+#[tokio::test]
+async fn a_dsn_takes_all_and_a_host_takes_each_to_its_project() {
+    let server = IngestServer::start().await.unwrap();
+    let auth = "x-sentry-auth: Sentry sentry_key=theirs";
+    let one = Relay::start(&["--upstream", &server.dsn()]).await;
+    assert_eq!(one.send(post("/api/7/envelope/", &[auth], event(1))).await.status, 200);
+    server.wait_for(1, STUCK).await.unwrap();
+    let each = Relay::start(&["--upstream", &format!("http://{}/", server.address())]).await;
+    assert_eq!(each.send(post("/api/7/envelope/", &[auth], event(2))).await.status, 200);
+    server.wait_for(2, STUCK).await.unwrap();
+    let seen: Vec<_> = server
+        .requests()
+        .iter()
+        .map(|record| (record.project.clone().unwrap(), record.key.clone().unwrap()))
+        .collect();
+    assert_eq!(seen[0].0, "42");
+    assert!(server.dsn().contains(&seen[0].1));
+    assert_eq!(seen[1], ("7".to_owned(), "theirs".to_owned()));
+    let bad = each.send(post("/api/..%2f..%2fadmin/envelope/", &[auth], event(3))).await;
+    assert_eq!(bad.status, 400, "{bad:?}");
+}
+
+/// Pass-through goes where the header of the envelope says, if the list allows it; without a list it does not begin.
+#[tokio::test]
+async fn pass_through_follows_the_header_to_listed_hosts_only() {
+    let server = IngestServer::start().await.unwrap();
+    let host = format!("http://{}", server.address());
+    let relay = Relay::start(&["--upstream", "pass-through", "--upstream-host", &host]).await;
+    let send = async |header: &str| {
+        relay.send(post("/api/42/envelope/", &[], format!("{header}\n{{\"type\":\"event\"}}\n{{}}"))).await
+    };
+    let taken = send(&format!("{{\"dsn\":\"{}\"}}", server.dsn())).await;
+    assert_eq!(taken.status, 200, "{taken:?}");
+    server.wait_for(1, STUCK).await.unwrap();
+    let refused = send("{\"dsn\":\"http://key@169.254.169.254/42\"}").await;
+    assert_eq!(refused.status, 403, "{refused:?}");
+    assert!(refused.body.contains("--upstream-host"), "{refused:?}");
+    let auth = "x-sentry-auth: Sentry sentry_key=key";
+    let refused = relay.send(post("/api/42/envelope/", &[auth], event(1))).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert!(refused.body.contains("tunnel"), "{refused:?}");
+
+    let none = run(&["relay", "--upstream", "pass-through"]).await;
+    assert_eq!(none.code, 2, "{none:?}");
+    assert!(none.error_line().contains("--upstream-host"), "{none:?}");
+}
+
+#[tokio::test]
+async fn keys_that_are_not_allowed_are_refused() {
+    let folder = Folder::new();
+    let config = config(&folder, "allowed_keys = [\"mine\"]");
+    let relay = Relay::start(&["--upstream", NOWHERE, "--config", &config]).await;
+    let with = |key: &str| {
+        let auth = format!("x-sentry-auth: Sentry sentry_key={key}");
+        post("/api/42/envelope/", &[&auth], event(1))
+    };
+    assert_eq!(relay.send(with("mine")).await.status, 200);
+    assert_eq!(relay.send(with("theirs")).await.status, 403);
+    let tunnelled = "{\"dsn\":\"http://theirs@h/42\"}\n{\"type\":\"event\"}\n{}";
+    assert_eq!(relay.send(post("/api/42/envelope/", &[], tunnelled)).await.status, 403);
+}
+
+/// What clients name does not open destinations without end: when all places are taken by such that still hold something,
+/// a new one is refused; one that is done makes room, and its directory goes.
+#[tokio::test]
+async fn destinations_are_bounded_and_make_room() {
+    let folder = Folder::new();
+    let server = IngestServer::start().await.unwrap();
+    let config = config(&folder, "[limits]\ndestinations = 2");
+    let host = format!("http://{}", server.address());
+    let spool = folder.name("spool");
+    let relay = Relay::start(&["--upstream", &host, "--spool", &spool, "--config", &config]).await;
+    let send = async |project: usize| {
+        let auth = "x-sentry-auth: Sentry sentry_key=key";
+        relay.send(post(&format!("/api/{project}/envelope/"), &[auth], event(project))).await
+    };
+    server.go_down().await;
+    assert_eq!((send(1).await.status, send(2).await.status), (200, 200));
+    let refused = send(3).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("60")), "{refused:?}");
+    server.come_up().await.unwrap();
+    server.wait_for(2, STUCK).await.unwrap();
+    relay.until(|status| status["forwarded"] == 2).await;
+    for project in 3..8 {
+        // It is not at rest before its last record is settled.
+        let taken = async { while send(project).await.status != 200 {} };
+        tokio::time::timeout(STUCK, taken).await.unwrap();
+        server.wait_for(project as u64, STUCK).await.unwrap();
+    }
+    let status = relay.until(|status| status["forwarded"] == 7).await;
+    assert!(status["destinations"].as_array().unwrap().len() <= 2, "{status}");
+    assert!(status["destinations_closed"].as_u64().unwrap() >= 5, "{status}");
+    let directories =
+        std::fs::read_dir(&spool).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir());
+    assert!(directories.count() <= 2);
+    let (run, summary) = relay.stop().await;
+    assert_eq!((run.code, &summary["ledger"][0]["delivered"]), (0, &7.into()), "{summary}");
+}
