@@ -1,9 +1,13 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 #[cfg(feature = "spool")]
 use std::time::Duration;
 
+#[cfg(feature = "proxy")]
+use envoi::way::ProxyConfig;
 use envoi::{BuildError, Capacity, Dsn, SentryBuilder, Transport};
+use sentry_core::types::Scheme;
 use sentry_core::{TransportFactory, TransportOptions};
 
 use crate::{EnvoiTransport, SetupError};
@@ -27,6 +31,8 @@ type Handler = dyn Fn(&SetupError) + Send + Sync;
 /// |---|---|
 /// | `dsn` | where to, and with which credentials; without one there is no transport |
 /// | `user_agent` | the user agent, and `sentry_client` in the credentials |
+/// | `http_proxy`, `https_proxy` | the proxies, with `no_proxy` and `all_proxy` of the environment; if neither is set, those of the environment; loopback is reached without |
+/// | `accept_invalid_certs` | obeyed with the feature `danger-insecure-tls` only |
 /// | `transport_channel_capacity` | how many items each of the five lanes holds, instead of 1000 |
 /// | `shutdown_timeout` | the limit of a close without one of its own, as ever |
 ///
@@ -118,7 +124,7 @@ impl EnvoiTransportFactory {
         if let Some(items) = options.transport_channel_capacity {
             builder = builder.capacity(Capacity::new(items.get(), Capacity::default().bytes));
         }
-        Ok(builder)
+        proxied(insecure(builder, options), options)
     }
 
     fn build(&self, options: &TransportOptions) -> Result<Transport, SetupError> {
@@ -143,6 +149,12 @@ impl Default for EnvoiTransportFactory {
 
 impl TransportFactory for EnvoiTransportFactory {
     fn create_transport_with_options(&self, options: TransportOptions) -> Arc<dyn sentry_core::Transport> {
+        if options.accept_invalid_certs
+            && options.dsn.scheme() == Scheme::Https
+            && cfg!(not(feature = "danger-insecure-tls"))
+        {
+            (self.handler)(&SetupError::InsecureTlsUnavailable);
+        }
         let transport = self.build(&options).unwrap_or_else(|error| {
             (self.handler)(&error);
             Transport::disabled()
@@ -155,6 +167,46 @@ impl TransportFactory for EnvoiTransportFactory {
         };
         Arc::new(transport)
     }
+}
+
+#[cfg(feature = "danger-insecure-tls")]
+fn insecure(builder: SentryBuilder, options: &TransportOptions) -> SentryBuilder {
+    if options.accept_invalid_certs {
+        return builder.tls(envoi::way::TlsConfig::new().danger_accept_invalid_certs());
+    }
+    builder
+}
+
+#[cfg(not(feature = "danger-insecure-tls"))]
+const fn insecure(builder: SentryBuilder, _: &TransportOptions) -> SentryBuilder {
+    builder
+}
+
+/// The options stand in the place of the variables of their names, from which `sentry::init` has taken them. Without any
+/// the builder looks at the environment itself.
+#[cfg(feature = "proxy")]
+fn proxied(builder: SentryBuilder, options: &TransportOptions) -> Result<SentryBuilder, SetupError> {
+    let set = |option: &Option<Cow<'_, str>>| option.as_ref().map(|url| url.trim().to_owned());
+    let (https, http) = (set(&options.https_proxy), set(&options.http_proxy));
+    if https.is_none() && http.is_none() {
+        return Ok(builder);
+    }
+    let config = ProxyConfig::from_vars(|name| match name {
+        "https_proxy" => https.clone(),
+        "http_proxy" => http.clone(),
+        "HTTPS_PROXY" | "HTTP_PROXY" => None,
+        other => std::env::var(other).ok(),
+    });
+    config.map(|config| builder.proxy(config)).map_err(SetupError::Proxy)
+}
+
+#[cfg(not(feature = "proxy"))]
+fn proxied(builder: SentryBuilder, options: &TransportOptions) -> Result<SentryBuilder, SetupError> {
+    let is_set = |option: &Option<Cow<'_, str>>| option.as_ref().is_some_and(|url| !url.trim().is_empty());
+    if is_set(&options.https_proxy) || is_set(&options.http_proxy) {
+        return Err(SetupError::ProxyUnavailable);
+    }
+    Ok(builder)
 }
 
 /// Silence would be taken for success.

@@ -33,6 +33,10 @@
 //! | feature | default | gives |
 //! |---|---|---|
 //! | `gzip` | yes | request compression |
+//! | `tls` | yes | `https` |
+//! | `proxy` | yes | HTTP proxies |
+//! | `socks` | no | SOCKS proxies |
+//! | `danger-insecure-tls` | no | obeys `accept_invalid_certs` |
 //! | `spool` | no | the disk buffer |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -9,3 +9,5 @@ mod kill;
 mod options;
 mod reports;
 mod support;
+#[cfg(all(feature = "proxy", feature = "tls"))]
+mod way;
