@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use envoi_batch::{Batch, BatcherConfig, Framing};
 use envoi_core::{Deliver, SharedClock};
-use envoi_http::client::TcpConnector;
 use envoi_http::{Encoding, HeaderAuth, Policy, bearer};
 use envoi_layers::breaker::BreakerConfig;
 use envoi_layers::on_error::DeliveryError;
@@ -14,6 +13,7 @@ use tower::layer::util::{Identity, Stack};
 
 use super::receiver::{Http, Sink};
 use super::settings::Settings;
+use crate::way::Source;
 
 /// The settings of a batch transport, see [`batch()`](super::batch()).
 ///
@@ -35,7 +35,7 @@ impl BatchBuilder {
             settings: Settings::new(url),
             handler: None,
             delivery: Identity::new(),
-            receiver: Http { exchange: Identity::new(), connector: TcpConnector::new() },
+            receiver: Http { exchange: Identity::new(), connector: Source::of_way() },
         }
     }
 }
@@ -254,13 +254,6 @@ impl<D, H, C> BatchBuilder<D, Http<H, C>> {
         self
     }
 
-    /// How long one attempt may take, from the connection to the end of the reply's head, and again for its body: 10 s
-    /// unless told otherwise (BD-6).
-    pub const fn attempt_timeout(mut self, limit: Duration) -> Self {
-        self.settings.http.attempt_timeout = limit;
-        self
-    }
-
     /// What statuses and errors mean: [`Policy::at_least_once`] unless told otherwise (BD-2).
     pub fn policy(mut self, policy: Policy) -> Self {
         self.settings.http.policy = policy;
@@ -273,12 +266,6 @@ impl<D, H, C> BatchBuilder<D, Http<H, C>> {
         let Self { settings, handler, delivery, receiver: Http { exchange, connector } } = self;
         let receiver = Http { exchange: Stack::new(layer, exchange), connector };
         BatchBuilder { settings, handler, delivery, receiver }
-    }
-
-    /// Replaces the connector: the place for TLS, proxies and Unix sockets.
-    pub fn connector<E>(self, connector: E) -> BatchBuilder<D, Http<H, E>> {
-        let Self { settings, handler, delivery, receiver: Http { exchange, .. } } = self;
-        BatchBuilder { settings, handler, delivery, receiver: Http { exchange, connector } }
     }
 }
 

@@ -4,6 +4,8 @@ use std::{fmt, io};
 use envoi_http::InvalidCredential;
 use http::Uri;
 
+use crate::way::WayError;
+
 /// Why a batch transport could not be built.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -12,8 +14,8 @@ pub enum BatchBuildError {
     Url(InvalidUrl),
     /// The credential cannot be sent in its header.
     Credential(InvalidCredential),
-    /// The URL is `https`, and the connector has no TLS.
-    TlsUnavailable(Uri),
+    /// There is no way to the server: no TLS, or settings of TLS or of proxies that are of no use.
+    Way(WayError),
     /// The background thread, or its runtime, could not be made.
     Thread(io::Error),
     /// The disk buffer could not be opened.
@@ -27,11 +29,7 @@ impl fmt::Display for BatchBuildError {
         match self {
             Self::Url(error) => error.fmt(f),
             Self::Credential(error) => error.fmt(f),
-            Self::TlsUnavailable(url) => write!(
-                f,
-                "{url} needs TLS, which the connector has not: give the builder one with TLS, or use http through a \
-                 local relay"
-            ),
+            Self::Way(_) => f.write_str("there is no way to the server"),
             Self::Thread(_) => f.write_str("could not start the background thread of the transport"),
             #[cfg(feature = "spool")]
             Self::Disk(_) => f.write_str("could not open the disk buffer"),
@@ -42,7 +40,8 @@ impl fmt::Display for BatchBuildError {
 impl Error for BatchBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Url(_) | Self::Credential(_) | Self::TlsUnavailable(_) => None,
+            Self::Url(_) | Self::Credential(_) => None,
+            Self::Way(error) => Some(error),
             Self::Thread(error) => Some(error),
             #[cfg(feature = "spool")]
             Self::Disk(error) => Some(error),

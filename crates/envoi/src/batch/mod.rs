@@ -121,6 +121,7 @@ mod outcome;
 mod queue;
 mod receiver;
 mod settings;
+mod way;
 
 pub use builder::BatchBuilder;
 pub use driver::BatchDriver;

@@ -1,13 +1,11 @@
-use std::any::Any;
 use std::fmt;
+use std::time::Duration;
 
 use envoi_batch::{Batch, JsonArrayCodec};
 use envoi_core::{BoxError, Deliver, Exchange, Fault, SharedClock};
 use envoi_envelope::user_agent;
-use envoi_http::client::{Connect, TcpConnector};
-use envoi_http::{
-    Auth, AuthLayer, Authorize, Compress, CompressLayer, Encode, EncodeLayer, HeaderAuth, HttpClient,
-};
+use envoi_http::client::Connect;
+use envoi_http::{Auth, AuthLayer, Authorize, Compress, CompressLayer, Encode, EncodeLayer, HeaderAuth};
 use http::header::USER_AGENT;
 use http::request::Parts;
 use tokio_util::sync::CancellationToken;
@@ -18,10 +16,14 @@ use tower_layer::Layer;
 
 use super::BatchBuildError;
 use super::settings::HttpSettings;
+use crate::way::{Core, DefaultConnector, Source};
 use crate::{ExtraHeaders, ExtraHeadersLayer};
 
+/// What stands for no limit where a number is needed.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// What stands below an exchange layer of yours in the preset: credentials, headers, compression, the client.
-pub type BatchExchange<C = TcpConnector> = Auth<ExtraHeaders<Compress<HttpClient<C>>>, Credentials>;
+pub type BatchExchange<C = DefaultConnector> = Auth<ExtraHeaders<Compress<Core<C>>>, Credentials>;
 
 /// The receiver of the preset over HTTP, with the exchange `X`.
 pub type BatchEndpoint<X> = Encode<Timeout<X>, JsonArrayCodec>;
@@ -56,9 +58,9 @@ mod sealed {
 
 /// A server that is posted to, with exchange layers `H` and connector `C` of yours.
 #[derive(Clone, Debug)]
-pub struct Http<H = Identity, C = TcpConnector> {
+pub struct Http<H = Identity, C = DefaultConnector> {
     pub(super) exchange: H,
-    pub(super) connector: C,
+    pub(super) connector: Source<C>,
 }
 
 impl<H, C> sealed::Sealed for Http<H, C> {}
@@ -74,9 +76,9 @@ where
     fn make(self, common: Common) -> Result<Self::Service, BatchBuildError> {
         let Common { http, halt, clock, connections } = common;
         let url = http.url.map_err(BatchBuildError::Url)?;
-        if url.scheme_str() == Some("https") && (&self.connector as &dyn Any).is::<TcpConnector>() {
-            return Err(BatchBuildError::TlsUnavailable(url));
-        }
+        // The client keeps the same limit, and knows what it was busy with; this one is for layers in between.
+        let attempt = http.way.attempt_limit().unwrap_or(FOREVER);
+        let core = http.way.core(self.connector, &url, connections).map_err(BatchBuildError::Way)?;
         let auth = http.auth.transpose().map_err(BatchBuildError::Credential)?;
         let mut headers = http.headers;
         if !headers.contains_key(USER_AGENT) {
@@ -92,22 +94,17 @@ where
                 .layer(AuthLayer::new(Credentials(auth)))
                 .layer(ExtraHeadersLayer::new(headers))
                 .layer(compress)
-                .service(
-                    HttpClient::builder()
-                        .connector(self.connector)
-                        .pool_max_idle_per_host(connections)
-                        .build(),
-                ),
+                .service(core),
         );
         Ok(ServiceBuilder::new()
             .layer(
                 EncodeLayer::new(JsonArrayCodec::new(url).framing(http.framing))
                     .policy(http.policy)
-                    .body_timeout(http.attempt_timeout)
+                    .body_timeout(attempt)
                     .halt_on(halt)
                     .clock(clock),
             )
-            .timeout(http.attempt_timeout)
+            .timeout(attempt)
             .service(exchange))
     }
 }

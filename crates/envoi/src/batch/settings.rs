@@ -10,6 +10,7 @@ use envoi_layers::retry::{Budget, Schedule};
 use http::{HeaderMap, Uri};
 
 use super::InvalidUrl;
+use crate::way::Way;
 
 /// What does not depend on the type parameters of the builder.
 pub(super) struct Settings {
@@ -35,7 +36,7 @@ pub(super) struct HttpSettings {
     pub(super) headers: HeaderMap,
     pub(super) encoding: Encoding,
     pub(super) level: Option<u32>,
-    pub(super) attempt_timeout: Duration,
+    pub(super) way: Way,
     pub(super) policy: Policy,
 }
 
@@ -61,7 +62,7 @@ impl Settings {
                 #[cfg(not(feature = "gzip"))]
                 encoding: Encoding::Identity,
                 level: None,
-                attempt_timeout: Duration::from_secs(10),
+                way: Way::new().map_timeouts(|limits| limits.attempt(Some(Duration::from_secs(10)))),
                 policy: Policy::at_least_once(),
             },
             #[cfg(feature = "spool")]

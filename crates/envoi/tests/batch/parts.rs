@@ -73,6 +73,9 @@ fn what_cannot_work_is_said_when_it_is_built() {
     assert_eq!(url_error("http://user:hunter2@logs.example/"), InvalidUrl::Credentials);
     assert!(!url_error("http://user:hunter2@logs.example/").to_string().contains("hunter2"));
 
+    let without_tls =
+        envoi::batch("https://logs.example/").connector(envoi::http::client::TcpConnector::new());
+    assert!(matches!(without_tls.build().unwrap_err(), BatchBuildError::Way(_)));
     let error = envoi::batch("http://logs.example/").bearer("hunter2\n").build().unwrap_err();
     assert!(matches!(error, BatchBuildError::Credential(_)));
     assert!(
