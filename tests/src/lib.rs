@@ -14,4 +14,6 @@ pub mod pages {
     pub struct TestingYourStack;
     #[doc = include_str!("../../docs/composing.md")]
     pub struct Composing;
+    #[doc = include_str!("../../docs/migrating.md")]
+    pub struct Migrating;
 }

@@ -25,6 +25,7 @@
 //! |---|---|---|
 //! | `tls` | yes | `https`, with the roots of the platform and ring |
 //! | `aws-lc-rs` | no | TLS with AWS-LC in the place of ring |
+//! | `danger-insecure-tls` | no | `TlsConfig::danger_accept_invalid_certs`, for experiments on your own machine |
 //! | `proxy` | yes | HTTP proxies, those of the environment included |
 //! | `socks` | no | SOCKS proxies |
 //! | `gzip` | yes | request compression with gzip and deflate |
