@@ -70,7 +70,8 @@ impl<D, H, C> SentryBuilder<D, H, C> {
         self.map_way(|way| way.map_tls(|tls| tls.identity(identity)))
     }
 
-    /// Which proxies are used, instead of those of the environment (TR-3).
+    /// Which proxies are used, instead of those of the environment (TR-3). The hosts that `no_proxy` of the environment
+    /// names are spared, unless the config says which.
     ///
     /// ```
     /// use envoi::way::ProxyConfig;

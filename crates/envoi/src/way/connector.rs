@@ -77,7 +77,8 @@ impl Way {
         let proxies = match (&source, &self.proxy) {
             // A connector of the user's has its own idea of the way.
             (Source::Given(_), _) => ProxyConfig::direct(),
-            (_, Some(proxies)) => proxies.clone(),
+            // TR-3: a proxy that was given spares whom the environment spares, unless it was told whom.
+            (_, Some(proxies)) => proxies.clone().or_no_proxy_from_env(),
             (_, None) => ProxyConfig::from_env()?,
         };
         let connector = match source {

@@ -87,6 +87,9 @@ impl Way {
     }
 
     /// Which proxies are used, instead of those of the environment (TR-3). [`ProxyConfig::direct`] is none.
+    ///
+    /// The hosts that `no_proxy` of the environment names are reached without them, unless the config
+    /// [says](ProxyConfig::no_proxy) which; `.no_proxy("")` is none.
     #[cfg(feature = "proxy")]
     #[cfg_attr(docsrs, doc(cfg(feature = "proxy")))]
     pub fn proxy(mut self, config: ProxyConfig) -> Self {

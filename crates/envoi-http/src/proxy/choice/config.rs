@@ -31,7 +31,8 @@ struct Shared {
     /// For `https` targets, and for all others.
     https: Option<ProxyServer>,
     other: Option<ProxyServer>,
-    no_proxy: NoProxy,
+    /// `None` as long as nobody has said anything about it.
+    no_proxy: Option<NoProxy>,
     /// Loopback goes its own way, because nobody has asked for anything else.
     spare_loopback: bool,
     tunnel_http: bool,
@@ -46,7 +47,8 @@ impl ProxyConfig {
 
     /// One proxy for everything: `[scheme://][user[:password]@]host[:port]`, see [`ProxyServer::parse`].
     ///
-    /// Nothing is read from the environment; [`no_proxy_from_env`](Self::no_proxy_from_env) adds what is there.
+    /// Nothing is read from the environment; [`or_no_proxy_from_env`](Self::or_no_proxy_from_env) adds the hosts that
+    /// it spares.
     ///
     /// # Errors
     /// [`InvalidProxy`], without the credentials.
@@ -74,7 +76,11 @@ impl ProxyConfig {
     /// Which hosts are reached without the proxy, instead of what was said before. See [`NoProxy`].
     #[must_use]
     pub fn no_proxy(self, list: &str) -> Self {
-        self.change(|shared| shared.no_proxy = NoProxy::parse(list))
+        self.change(|shared| shared.no_proxy = Some(NoProxy::parse(list)))
+    }
+
+    pub(super) fn has_no_proxy(&self) -> bool {
+        self.shared.no_proxy.is_some()
     }
 
     /// Whether `localhost`, 127.0.0.0/8 and ::1 go through the proxy, too.
@@ -104,7 +110,8 @@ impl ProxyConfig {
         let https = target.scheme() == Some(&http::uri::Scheme::HTTPS);
         let server = if https { shared.https.as_ref() } else { shared.other.as_ref() }?;
         let target = Target::of(target)?;
-        if shared.no_proxy.contains(&target) || (shared.spare_loopback && target.is_loopback()) {
+        let listed = shared.no_proxy.as_ref().is_some_and(|list| list.contains(&target));
+        if listed || (shared.spare_loopback && target.is_loopback()) {
             return None;
         }
         Some(server)
@@ -119,7 +126,7 @@ impl ProxyConfig {
     /// The entries of `no_proxy` that could not be read: something to show to whoever wrote them.
     #[must_use]
     pub fn unreadable_no_proxy(&self) -> &[String] {
-        self.shared.no_proxy.unreadable()
+        self.shared.no_proxy.as_ref().map_or(&[], NoProxy::unreadable)
     }
 
     /// The proxy that requests to this target are addressed to in absolute-form.

@@ -51,22 +51,28 @@ impl ProxyConfig {
         };
         let https = read(first(&[HTTPS, HTTP, ALL]))?;
         let other = read(first(&[HTTP, ALL]))?;
-        Ok(Self::by_scheme(https, other).no_proxy_from_vars(var))
+        Ok(Self::by_scheme(https, other).or_no_proxy_from_vars(var))
     }
 
-    /// Takes `no_proxy` from the environment of this process, now, instead of what was said before.
+    /// Takes `no_proxy` from the environment of this process, now, unless [`no_proxy`](Self::no_proxy) was said.
     ///
-    /// For a proxy that was given by name: the hosts that the environment spares are spared then, too (TR-3).
+    /// For a proxy that was given by name: the hosts that the environment spares are spared then, too (TR-3). To have
+    /// none spared say `.no_proxy("")`.
     #[must_use]
-    pub fn no_proxy_from_env(self) -> Self {
-        self.no_proxy_from_vars(environment)
+    pub fn or_no_proxy_from_env(self) -> Self {
+        self.or_no_proxy_from_vars(environment)
     }
 
     /// The same with another environment; `var` gives the value of a variable.
     #[must_use]
-    pub fn no_proxy_from_vars(self, var: impl Fn(&str) -> Option<String>) -> Self {
-        let list = NO.iter().find_map(|name| set(&var, name));
-        self.no_proxy(list.as_deref().unwrap_or_default())
+    pub fn or_no_proxy_from_vars(self, var: impl Fn(&str) -> Option<String>) -> Self {
+        if self.has_no_proxy() {
+            return self;
+        }
+        match NO.iter().find_map(|name| set(&var, name)) {
+            Some(list) => self.no_proxy(&list),
+            None => self,
+        }
     }
 }
 

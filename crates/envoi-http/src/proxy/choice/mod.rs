@@ -11,5 +11,6 @@ mod tests;
 pub use config::ProxyConfig;
 pub use error::InvalidProxy;
 pub use no_proxy::NoProxy;
+#[cfg(feature = "socks")]
 pub(crate) use server::Credentials;
 pub use server::{ProxyScheme, ProxyServer};

@@ -204,9 +204,15 @@ fn an_explicit_proxy_gets_everything_that_it_is_not_told_to_leave() {
     }
     let spared = explicit.clone().proxy_loopback(false);
     assert_eq!(chosen(&spared, "http://localhost/"), None);
-    let listed = explicit.no_proxy_from_vars(variables("no_proxy=a.test http_proxy=two"));
+    let environment = || variables("no_proxy=a.test http_proxy=two");
+    let listed = explicit.clone().or_no_proxy_from_vars(environment());
     assert_eq!(chosen(&listed, "http://a.test/"), None);
     assert_eq!(chosen(&listed, "http://b.test/").as_deref(), Some("one"));
+    // Unless the option says otherwise.
+    for (list, target) in [("", "http://a.test/"), ("b.test", "http://a.test/")] {
+        let said = explicit.clone().no_proxy(list).or_no_proxy_from_vars(environment());
+        assert_eq!(chosen(&said, target).as_deref(), Some("one"), "{list}");
+    }
     let asked = ProxyConfig::from_vars(variables("http_proxy=two")).unwrap().proxy_loopback(true);
     assert_eq!(chosen(&asked, "http://localhost/").as_deref(), Some("two"));
     let direct = ProxyConfig::direct();
