@@ -1,0 +1,68 @@
+use envoi_core::{Kind, Phase};
+use envoi_http::proxy::ProxyConfig;
+use envoi_http::tls::Identity;
+use envoi_testkit::ingest::IngestServer;
+use envoi_testkit::tls::{Authority, Validity};
+
+use super::nginx::{Door, Nginx};
+use super::proxies::{Proxy, Way};
+use super::software::installed;
+use super::stack::{authority_of, deliver, envelope, fault, stack, tls_for};
+
+/// TR-5: a certificate that is no good is told by what is wrong with it, straight and through a tunnel, and nothing of the
+/// request leaves.
+#[tokio::test]
+async fn bad_certificates_of_nginx_are_told_apart() {
+    if !installed(&["nginx", "squid"]) {
+        return;
+    }
+    let ingest = IngestServer::start().await.unwrap();
+    let nginx = Nginx::start(&authority_of(&ingest)).await;
+    let tls = tls_for(&nginx.authority);
+    let squid = Proxy::start(Way::Squid, &nginx.authority).await.unwrap();
+    for config in [ProxyConfig::direct(), ProxyConfig::new(&squid.url()).unwrap()] {
+        for (door, words) in
+            [(Door::Expired, "expired"), (Door::WrongHost, "elsewhere.test"), (Door::UnknownIssuer, "CA")]
+        {
+            let fault = fault(&nginx.url(door, "localhost", "bad"), &config, &tls).await;
+            assert_eq!((fault.kind(), fault.phase()), (Kind::Tls, Some(Phase::Tls)), "{door:?}: {fault:?}");
+            let told = format!("{fault} {fault:?}");
+            assert!(told.contains(words), "{door:?}: {told}");
+        }
+    }
+    assert!(nginx.entries_now("bad").is_empty());
+    assert!(ingest.requests().is_empty());
+}
+
+/// TR-5: a client certificate opens the door that asks for one, straight and through a tunnel; without it, or with that
+/// of a stranger, nginx answers 400 and the server hears nothing.
+#[tokio::test]
+async fn mutual_tls_opens_the_door_of_nginx() {
+    if !installed(&["nginx", "squid"]) {
+        return;
+    }
+    let ingest = IngestServer::start().await.unwrap();
+    let nginx = Nginx::start(&authority_of(&ingest)).await;
+    let tls = tls_for(&nginx.authority);
+    let squid = Proxy::start(Way::Squid, &nginx.authority).await.unwrap();
+    let identity = |authority: &Authority| {
+        let certificate = authority.issue_client("envoi", Validity::Current);
+        Identity::from_pem(certificate.pem(), certificate.key_pem()).unwrap()
+    };
+    for config in [ProxyConfig::direct(), ProxyConfig::new(&squid.url()).unwrap()] {
+        let case = if config.is_direct() { "mutual" } else { "mutual-tunnel" };
+        let url = nginx.url(Door::Mutual, "localhost", case);
+        for tls in [tls.clone(), tls.clone().identity(identity(&Authority::new("stranger")))] {
+            let fault = fault(&url, &config, &tls).await;
+            assert_eq!(fault.status().map(|status| status.as_u16()), Some(400), "{fault:?}");
+        }
+        assert!(ingest.requests().len() < 2);
+        let stack = stack(&url, &config, &tls.clone().identity(identity(&nginx.authority)));
+        assert!(deliver(&stack, envelope(1)).await.is_ok());
+        let entries = nginx.entries(case, 3).await;
+        let named: Vec<_> = entries.iter().filter(|entry| entry.status == 200).collect();
+        assert_eq!((entries.len(), named.len()), (3, 1), "{entries:?}");
+        assert!(named[0].client.contains("CN=envoi"), "{entries:?}");
+    }
+    assert_eq!(ingest.requests().len(), 2);
+}
