@@ -112,6 +112,12 @@ impl Theirs<drain::Figures> for Drain<'_> {
     }
 }
 
+/// What comes after `--NAME` on the command line.
+fn argument(name: &str) -> Option<String> {
+    let mut words = std::env::args().skip_while(|word| word != name);
+    words.nth(1)
+}
+
 fn say(what: &str) {
     if std::env::args().any(|word| word == "--bench") {
         eprintln!("spool: {what}");
@@ -122,9 +128,12 @@ fn enqueue_table(effort: Effort) {
     let columns =
         ["record", "sync", "store", "records/s", "× plain file", "p50 µs", "p99 µs", "written / payload"];
     let mut table = Table::new(columns);
-    for (size, bytes) in SIZES {
+    // Some of it, to look into: `--only enqueue --way "group, 32" --record "4 KiB"`.
+    let (only_way, only_size) =
+        (argument("--way").unwrap_or_default(), argument("--record").unwrap_or_default());
+    for (size, bytes) in SIZES.into_iter().filter(|(size, _)| size.starts_with(&only_size)) {
         let body = samples::envelope(bytes);
-        for (way, name, count, fewer) in WAYS {
+        for (way, name, count, fewer) in WAYS.into_iter().filter(|(_, name, ..)| name.contains(&only_way)) {
             // What waits is a multiple of those who wait.
             let count = effort.of(if bytes > 4 << 10 { (count / 8).max(512) } else { count }, 256);
             let rounds: Rounds<enqueue::Figures> = (0..effort.rounds)
@@ -261,7 +270,7 @@ fn main() {
         return reopen::child(kind, Path::new(dir), rest.first().map(|count| count.parse().unwrap()));
     }
     let effort = Effort::from_args();
-    let only = words.iter().position(|word| word == "--only").and_then(|at| words.get(at + 1));
+    let only = argument("--only");
     let tables: [(&str, fn(Effort)); 4] = [
         ("enqueue", enqueue_table),
         ("drain", drain_table),
@@ -269,7 +278,7 @@ fn main() {
         ("reopen", reopen_table),
     ];
     for (name, table) in tables {
-        if only.is_none_or(|only| only == name) {
+        if only.as_deref().is_none_or(|only| only == name) {
             table(effort);
         }
     }

@@ -21,6 +21,8 @@ pub(crate) struct Active<H> {
     pub(crate) file: H,
     /// Where the next frame goes.
     len: u64,
+    /// Where the file ends: zeros may have been written ahead, see [`LogConfig::prewrite`](super::LogConfig::prewrite).
+    reach: u64,
     /// Nothing is appended any more: the device failed, or what a failed write left could not be cut off.
     closed: bool,
     /// There is something to sync.
@@ -28,6 +30,11 @@ pub(crate) struct Active<H> {
     /// A sync failed: this file is never synced again.
     unsure: bool,
 }
+
+/// Zeros that are written ahead at once, at least and at most.
+const AHEAD: (u64, u64) = (64 << 10, 1 << 20);
+/// More segments than this are not left without a sync: each takes an open file.
+const MAX_SEALED: usize = 32;
 
 /// So many records at most in one write: two slices and the pieces of the payload each, and systems take 1024.
 const BATCH: usize = 256;
@@ -99,6 +106,9 @@ impl<F: Fs> Log<F> {
             end += bytes;
             ends.push((heads.len(), end));
         }
+        if self.cfg.prewrite && end > active.reach {
+            active.prewrite(end, self.cfg.segment_bytes);
+        }
         let mut slices = Vec::with_capacity(3 * ends.len());
         let mut from = 0;
         for (record, (to, _)) in batch.iter().zip(&ends) {
@@ -114,7 +124,8 @@ impl<F: Fs> Log<F> {
         let whole = ends.iter().take_while(|(_, end)| *end - start <= written).count();
         active.dirty |= whole > 0;
         active.len = ends[..whole].last().map_or(start, |(_, end)| *end);
-        let (id, good, mut at) = (active.id, active.len, start);
+        active.reach = active.reach.max(active.len);
+        let (id, reach, mut at) = (active.id, active.reach, start);
         for (_, end) in &ends[..whole] {
             let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
             let slot = Slot { segment: id, at: narrow(at), len: narrow(*end - at), attempts: 0 };
@@ -127,7 +138,7 @@ impl<F: Fs> Log<F> {
         self.timers.appended = true;
         if let Some(segment) = self.segments.get_mut(&id) {
             segment.live += whole as u64;
-            segment.len = good;
+            segment.len = reach;
         }
         result.map_err(|error| self.write_failed(error, ends.len() - whole, start + written))
     }
@@ -138,12 +149,18 @@ impl<F: Fs> Log<F> {
         let kind = AppendErrorKind::of(error);
         let Some(active) = &mut self.active else { return kind };
         let cut = active.file.set_len(active.len).is_ok();
+        if cut {
+            active.reach = active.len;
+        }
         let full = matches!(kind, AppendErrorKind::Full(_));
         // On a full disk the segment is good for what comes when there is space again; a failing device is not trusted.
         active.closed |= !cut || !full;
         // A full disk that took nothing has seen no number. Any other number is used up (decision 20): should the bytes
         // come back after a power cut, the record was reported as failed.
         if cut && full && reached == active.len {
+            if let Some(segment) = self.segments.get_mut(&active.id) {
+                segment.len = active.len;
+            }
             return kind;
         }
         let (id, len) = (active.id, active.len);
@@ -159,7 +176,21 @@ impl<F: Fs> Log<F> {
     }
 
     pub(crate) fn sync_records(&mut self) -> io::Result<()> {
+        for id in std::mem::take(&mut self.inherited) {
+            let path = self.dir.join(names::segment(id));
+            let synced = self.fs.open(&path, true).and_then(|mut file| file.sync_data());
+            self.note_sync(synced);
+        }
+        for (_, mut file) in std::mem::take(&mut self.sealed) {
+            let synced = file.sync_data();
+            self.note_sync(synced);
+        }
         self.sync_active();
+        if self.nameless {
+            let synced = self.fs.sync_dir(&self.dir);
+            self.nameless = synced.is_err();
+            self.note_sync(synced);
+        }
         self.sync_error.take().map_or(Ok(()), Err)
     }
 
@@ -177,16 +208,55 @@ impl<F: Fs> Log<F> {
         }
     }
 
+    /// An error is told with the next sync.
+    fn note_sync(&mut self, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.io_errors += 1;
+            self.sync_error.get_or_insert(error);
+        }
+    }
+
+    /// Leaves the segment that was written to.
+    fn seal(&mut self, left: Active<F::File>) {
+        if left.dirty && !left.unsure {
+            self.sealed.push((left.id, left.file));
+            if self.sealed.len() > MAX_SEALED {
+                let (_, mut oldest) = self.sealed.remove(0);
+                let synced = oldest.sync_data();
+                self.note_sync(synced);
+            }
+        }
+    }
+
+    /// Zeros that nothing was written over are given back to the disk. If they stay they do no harm.
+    fn trim(&mut self) {
+        if let Some(active) = self.active.as_mut().filter(|active| active.reach > active.len)
+            && active.file.set_len(active.len).is_ok()
+        {
+            active.reach = active.len;
+            if let Some(segment) = self.segments.get_mut(&active.id) {
+                segment.len = active.len;
+            }
+        }
+    }
+
     /// Begins a new segment. Until it is there, whole and for good, the old one stays in use.
     pub(crate) fn roll(&mut self, wall_ms: u64) -> io::Result<()> {
-        self.sync_active();
+        self.trim();
+        if self.cfg.sync_segments {
+            self.sync_active();
+        }
         let (id, file) = self.create(wall_ms).inspect_err(|_| self.io_errors += 1)?;
         let before = self.segments.keys().next_back().copied();
         self.segments.insert(
             id,
             Segment { len: DATA_OFFSET, live: 0, doomed: false, pinned: false, acks: AckLog::new(false, 0) },
         );
-        self.active = Some(Active { id, file, len: DATA_OFFSET, closed: false, dirty: false, unsure: false });
+        let (len, reach) = (DATA_OFFSET, DATA_OFFSET);
+        let begun = Active { id, file, len, reach, closed: false, dirty: false, unsure: false };
+        if let Some(left) = self.active.replace(begun) {
+            self.seal(left);
+        }
         // It was kept only because it was the newest.
         if let Some(before) = before {
             self.remove_if_settled(before);
@@ -207,12 +277,18 @@ impl<F: Fs> Log<F> {
         }
         .encode();
         let mut slices = [IoSlice::new(&header), IoSlice::new(&header)];
-        let made = write_full(&mut file, &mut slices, 0, &mut 0)
-            .and_then(|()| file.sync_data())
-            .and_then(|()| self.fs.sync_dir(&self.dir));
+        let made = write_full(&mut file, &mut slices, 0, &mut 0);
+        let made = match self.cfg.sync_segments {
+            true => made.and_then(|()| file.sync_data()).and_then(|()| self.fs.sync_dir(&self.dir)),
+            false => made,
+        };
         match made {
             Ok(()) => {
-                self.unlinked = false;
+                if self.cfg.sync_segments {
+                    self.unlinked = false;
+                } else {
+                    self.nameless = true;
+                }
                 self.next_id += 1;
                 Ok((id, file))
             }
@@ -244,6 +320,23 @@ impl<F: Fs> Log<F> {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+}
+
+impl<H: FsFile> Active<H> {
+    /// Writes zeros up to `end` and beyond, but not over the end of the segment. A disk that takes none is found out by
+    /// the record itself.
+    fn prewrite(&mut self, end: u64, segment: u64) {
+        let ahead = self.len.clamp(AHEAD.0, AHEAD.1);
+        let to = (end + ahead).min(segment.max(end));
+        let from = self.reach.max(self.len);
+        let zeros = vec![0; usize::try_from(to.saturating_sub(from)).unwrap_or(0)];
+        let mut written = 0;
+        let done = write_full(&mut self.file, &mut [IoSlice::new(&zeros)], from, &mut written);
+        self.reach = from + written;
+        if done.is_err() && self.file.set_len(self.len).is_ok() {
+            self.reach = self.len;
         }
     }
 }

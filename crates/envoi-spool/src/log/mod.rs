@@ -64,6 +64,12 @@ pub struct Log<F: Fs> {
     segments: BTreeMap<u64, Segment<F::File>>,
     /// None until the first append: a recovered segment is never appended to.
     active: Option<Active<F::File>>,
+    /// Segments that were left without a sync, see [`LogConfig::sync_segments`].
+    sealed: Vec<(u64, F::File)>,
+    /// Segments of an earlier process, which may have left them without a sync.
+    inherited: BTreeSet<u64>,
+    /// A segment was begun whose name may not outlive a power cut.
+    nameless: bool,
     /// The segment that was read last.
     reader: Option<(u64, F::File)>,
     next_seq: u64,

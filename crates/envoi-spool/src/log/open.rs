@@ -151,6 +151,9 @@ impl<F: Fs> Log<F> {
             index: BTreeMap::new(),
             segments: BTreeMap::new(),
             active: None,
+            sealed: Vec::new(),
+            inherited: inputs.iter().map(|input| input.id).collect(),
+            nameless: true,
             reader: None,
             next_seq: plan.last_seq.saturating_add(unseen / FRAME_HEAD_LEN as u64).min(Seq::MAX.0) + 1,
             next_id: found.greatest + 1 + u64::from(gap),
@@ -210,7 +213,8 @@ impl<F: Fs> Log<F> {
     }
 
     /// What a killed process wrote, or cut off, and did not sync is found in the cache of the system: now it is here to
-    /// stay, so that a later [`Log::sync`] speaks for all records, and none comes back that failed. Older segments were synced when they were left.
+    /// stay, so that none comes back that failed. Older segments are synced with the next [`Log::sync`], which speaks for
+    /// all records.
     fn sync_newest(&mut self, recovery: &mut Recovery) {
         let Some((id, _)) = self.segments.last_key_value().filter(|(_, newest)| newest.live > 0) else {
             return;

@@ -68,6 +68,8 @@ impl<F: Fs> Log<F> {
         if self.reader.as_ref().is_some_and(|(open, _)| *open == id) {
             self.reader = None;
         }
+        self.sealed.retain(|(sealed, _)| *sealed != id);
+        self.inherited.remove(&id);
         match self.fs.unlink(&self.dir.join(names::segment(id))) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 self.io_errors += 1;
@@ -82,6 +84,10 @@ impl<F: Fs> Log<F> {
                     if segment.acks.exists {
                         self.graves.insert(id);
                     }
+                }
+                // Nobody is going to sync the directory.
+                if self.cfg.ack_sync.is_none() {
+                    self.bury();
                 }
             }
         }

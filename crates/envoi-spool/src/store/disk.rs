@@ -45,14 +45,20 @@ impl<F: Fs> Disk<F> {
         // Small spools have small segments, or the newest of each lane, which stays, would be all there is room for.
         let segment_bytes = (config.max_bytes / 32).clamp(16 << 10, 8 << 20);
         let max_record = config.max_bytes.clamp(1 << 10, crate::log::MAX_SEGMENT);
-        let ack_sync = match config.durability {
-            super::Durability::Os => None,
-            _ => Some(Duration::from_secs(1)),
-        };
+        // With `Os` the device is told of nothing but what is confirmed one by one.
+        let sync_segments = config.durability != super::Durability::Os;
+        let ack_sync = sync_segments.then_some(Duration::from_secs(1));
         // What nobody will send must not crowd out what somebody may.
         let quarantine_bytes = (config.max_bytes / 4).min(16 << 20);
-        let log_config =
-            LogConfig { segment_bytes, max_record, quarantine_bytes, ack_sync, ..LogConfig::default() };
+        let log_config = LogConfig {
+            segment_bytes,
+            max_record,
+            quarantine_bytes,
+            ack_sync,
+            sync_segments,
+            prewrite: config.prewrite,
+            ..LogConfig::default()
+        };
         Self {
             fs,
             root: root.to_owned(),

@@ -110,8 +110,8 @@ where
         let _ = self.ask(Command::Save { name: name.to_owned(), bytes: bytes.to_vec(), reply });
     }
 
-    /// What was saved under a name, unless it is missing, damaged, older than `max_age`, or from the future. Blocks on
-    /// the disk.
+    /// What was saved under a name, unless it is missing, damaged, older than `max_age`, or from the future. What a dead
+    /// owner saved whose slot was adopted counts if there is nothing of our own. Blocks on the disk.
     ///
     /// # Errors
     /// As [`Spool::save_state`].

@@ -20,7 +20,12 @@ fn faults(chance: &mut Chance) -> Faults {
 
 fn schedule(seed: u64) {
     let mut chance = Chance::new(seed);
-    let cfg = LogConfig { segment_bytes: [600, 6000, 20_000][chance.below(3)], ..LogConfig::default() };
+    let cfg = LogConfig {
+        segment_bytes: [600, 6000, 20_000][chance.below(3)],
+        sync_segments: chance.below(2) == 0,
+        prewrite: chance.below(2) == 0,
+        ..LogConfig::default()
+    };
     let mut story = Story::new(cfg);
     for _ in 0..1 + chance.below(4) {
         let bad = chance.below(3) != 0;

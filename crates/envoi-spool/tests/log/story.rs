@@ -153,8 +153,7 @@ impl Story {
     pub(crate) fn sync(&mut self) {
         if !self.lazy && self.log().sync().is_err() {
             // What was appended before is never promised any more.
-            let now = self.fs.ops();
-            for known in self.known.values_mut().filter(|known| known.appended.is_some_and(|at| at <= now)) {
+            for known in self.known.values_mut().filter(|known| known.appended.is_some()) {
                 known.durable.get_or_insert(u64::MAX);
             }
             return;

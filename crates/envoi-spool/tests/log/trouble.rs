@@ -180,6 +180,69 @@ fn ticks_write_acks_and_give_space_back() {
     assert_eq!(append(&mut log, &[(3, 1)]).unwrap(), [Seq(3)]);
 }
 
+/// OC-1: where nothing has to outlive a power cut the device is never told to keep anything, and nothing piles up in the
+/// directory.
+#[test]
+fn without_syncs_the_device_is_left_alone() {
+    let fs = SimFs::new();
+    let cfg = envoi_spool::log::LogConfig { sync_segments: false, ack_sync: None, ..small() };
+    let (mut log, _) = envoi_spool::log::Log::open(fs.clone(), dir(), crate::common::ID, cfg, WALL).unwrap();
+    fs.set_faults(failing(&[Op::Sync, Op::SyncDir]));
+    let mut now = SystemClock.now();
+    for n in 1..=100 {
+        append(&mut log, &[(n, 500)]).unwrap();
+        assert!(log.ack(Seq(n), AckKind::Attempt, WALL));
+        now += Duration::from_millis(200);
+        log.tick(now, WALL).unwrap();
+        assert!(log.ack(Seq(n), AckKind::Delivered, WALL));
+    }
+    assert_eq!(log.stats().io_errors, 0);
+    assert!(fs.paths().len() <= 2, "{:?}", fs.paths());
+    // Whoever asks for it is told the truth about all of it.
+    append(&mut log, &[(101, 1500), (102, 1500)]).unwrap();
+    assert!(log.sync().is_err());
+}
+
+/// OC-9: zeros that were written ahead are given back, take no part in the count of bytes, and are no damage.
+#[test]
+fn zeros_ahead_do_no_harm() {
+    let fs = SimFs::new();
+    let cfg = envoi_spool::log::LogConfig { prewrite: true, segment_bytes: 200_000, ..small() };
+    let open =
+        || envoi_spool::log::Log::open(fs.clone(), dir(), crate::common::ID, cfg.clone(), WALL).unwrap();
+    let bytes = || fs.paths().iter().map(|path| fs.content(path).unwrap().len() as u64).sum::<u64>();
+    let (mut log, _) = open();
+    append(&mut log, &[(1, 500)]).unwrap();
+    assert!(bytes() > 64_000);
+    assert_eq!(log.disk_bytes(), bytes());
+    log.sync().unwrap();
+    // Killed here: the zeros are unused space.
+    drop(log);
+    let (mut log, found) = open();
+    assert_eq!((found.records.len(), found.quarantined), (1, 0));
+    assert!(found.losses.is_empty() && found.notes.is_empty(), "{found:?}");
+    assert!(envoi_spool::log::verify(&fs, &dir(), None).unwrap().is_sound());
+    for n in 2..=600 {
+        append(&mut log, &[(n, 500)]).unwrap();
+    }
+    assert_eq!(log.disk_bytes(), bytes());
+    for segment in log.segments().iter().filter(|segment| !segment.active).skip(1) {
+        assert!(segment.bytes % 8 == 0 && segment.bytes > 199_000 && segment.bytes <= 200_000, "{segment:?}");
+    }
+    // On a full disk the record itself says so.
+    fs.set_faults(Faults { space: Some(bytes() + 100), ..Faults::default() });
+    let mut last = 600;
+    while append(&mut log, &[(last + 1, 500)]).is_ok() {
+        last += 1;
+    }
+    assert_eq!(log.disk_bytes(), bytes());
+    fs.set_faults(Faults::default());
+    append(&mut log, &[(last + 1, 500)]).unwrap();
+    log.close().unwrap();
+    let (_, found) = open();
+    assert_eq!(found.records.len() as u64, last + 1);
+}
+
 /// OC-2: records beyond the limits are refused by name and do not keep those behind them out.
 #[test]
 fn records_beyond_the_limits_are_refused() {

@@ -48,10 +48,15 @@ fn nothing_urgent_goes_for_what_is_not() {
 /// OC-2: the disk stays within the bound in bytes while entries come and go; every entry is delivered, lost or there.
 #[test]
 fn bytes_are_bounded_on_disk() {
+    bytes_are_bounded(false);
+    bytes_are_bounded(true);
+}
+
+fn bytes_are_bounded(prewrite: bool) {
     const MAX: u64 = 1 << 20;
     let dir = dir();
-    let (spool, host) =
-        open(dir.path(), config().max_count(100_000).max_bytes(MAX).cache_bytes(0).min_free(0));
+    let config = config().max_count(100_000).max_bytes(MAX).cache_bytes(0).min_free(0).prewrite(prewrite);
+    let (spool, host) = open(dir.path(), config.clone());
     let (mut delivered, mut refused) = (0, 0);
     for tag in 1..=2000 {
         let goods = heavy(if tag % 4 == 0 { Lane::Medium } else { Lane::Low }, "x", 4000);
@@ -72,7 +77,7 @@ fn bytes_are_bounded_on_disk() {
     assert!(host.lost_total() > 500, "{:?}", spool.stats());
     let kept = held(&spool);
     drop(spool);
-    let (_spool, host) = open(dir.path(), config().max_count(100_000).max_bytes(MAX));
+    let (_spool, host) = open(dir.path(), config);
     assert_eq!(found(&host), kept, "what was evicted is not there again");
 }
 

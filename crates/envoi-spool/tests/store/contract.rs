@@ -9,9 +9,10 @@ use crate::support::dir;
 
 /// Runs a part of the contract over spools of several kinds, each fresh.
 fn over(part: impl Fn(&dyn Fn() -> Spool<Goods>)) {
-    let configs: [SpoolConfig; 3] = [
+    let configs: [SpoolConfig; 4] = [
         SpoolConfig::new(),
-        SpoolConfig::new().durability(Durability::Group),
+        SpoolConfig::new().durability(Durability::Os),
+        SpoolConfig::new().durability(Durability::Group).prewrite(true),
         // Nothing stays in memory.
         SpoolConfig::new().durability(Durability::PerRecord).cache_bytes(0),
     ];

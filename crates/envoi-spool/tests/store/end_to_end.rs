@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use envoi_core::{DiscardReason, Fate, Kind, Lane, Ledger, LedgerSnapshot};
 use envoi_layers::outbox::{Backoff, Outbox, OutboxConfig, outbox};
-use envoi_spool::{Spool, SpoolConfig};
+use envoi_spool::Spool;
 use envoi_testkit::mock::{MockDeliver, Outcome};
 use envoi_testkit::{Goods, GoodsCategory};
 
-use crate::support::{SECOND, dir, error, goods, log};
+use crate::support::{SECOND, config, dir, error, goods, log};
 
 type Snapshot = LedgerSnapshot<GoodsCategory>;
 
@@ -18,7 +18,7 @@ fn start(
     path: &std::path::Path,
     answer: Outcome,
 ) -> (Outbox<Goods>, MockDeliver<Goods>, Arc<Spool<Goods>>, tokio::task::JoinHandle<()>) {
-    let spool = Arc::new(Spool::open(path, SpoolConfig::new()).unwrap());
+    let spool = Arc::new(Spool::open(path, config()).unwrap());
     let mock = MockDeliver::answering(answer);
     let config = OutboxConfig::new()
         .ledger(Ledger::new())

@@ -12,13 +12,13 @@ use envoi_spool::{Durability, Spool, SpoolConfig};
 use envoi_testkit::Goods;
 use envoi_testkit::store::Host;
 
-use crate::support::{dir, drain, held, now};
+use crate::support::{config, dir, drain, held, now};
 
 const DIR: &str = "ENVOI_TEST_KILL_DIR";
 const NAME: &str = "ENVOI_TEST_KILL_NAME";
 
 fn roomy() -> SpoolConfig {
-    SpoolConfig::new().max_count(1_000_000).max_bytes(1 << 30).durability(Durability::Os)
+    config().max_count(1_000_000).max_bytes(1 << 30).durability(Durability::Os)
 }
 
 fn say(word: char, id: &str) {

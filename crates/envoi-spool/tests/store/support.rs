@@ -32,8 +32,9 @@ pub(crate) fn heavy(lane: Lane, id: &str, bytes: usize) -> Goods {
     goods(lane, format!("{id}:{}", "x".repeat(bytes)))
 }
 
+/// On a machine that is busy a spool may take long to give its directory back; the next one would take another slot.
 pub(crate) fn config() -> SpoolConfig {
-    SpoolConfig::new()
+    SpoolConfig::new().close_timeout(60 * SECOND)
 }
 
 pub(crate) fn open(path: &Path, config: SpoolConfig) -> (Spool<Goods>, Arc<Host>) {

@@ -270,7 +270,7 @@ impl Snapshot {
         let mut chance = Chance::new(seed);
         out.clear();
         out.push(self.power_cut(&mut |_| 0));
-        out.push(self.power_cut(&mut |_| 1));
+        out.push(self.power_cut(&mut |of| 1.min(of - 1)));
         while out.len() < limit {
             out.push(self.power_cut(&mut |of| chance.below(of)));
         }

@@ -1,6 +1,7 @@
 use std::fmt::Display;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
@@ -183,9 +184,11 @@ where
                 let _ = reply.send(saved);
             }
             Command::Load { name, max_age, reply } => {
-                let loaded = slot.map_err(io::Error::from);
-                let loaded = loaded.and_then(|dir| blob::load(&self.disk.fs, dir, &name, max_age, wall_ms));
-                let _ = reply.send(loaded);
+                let load = |dir: &PathBuf| blob::load(&self.disk.fs, dir, &name, max_age, wall_ms);
+                let own = slot.map_err(io::Error::from).and_then(load);
+                // A slot that was found free a moment too late, or whose owner is dead, is adopted.
+                let of_the_dead = || self.disk.adopted.iter().find_map(|slot| load(&slot.dir).ok()?);
+                let _ = reply.send(own.map(|own| own.or_else(of_the_dead)));
             }
         }
     }

@@ -144,7 +144,11 @@ where
     ) -> Result<(), String> {
         let config = &self.inner.config;
         let (max_bytes, min_free) = (config.max_bytes, config.min_free);
-        let coming: u64 = jobs.iter().map(|job| job.payload.len() as u64 + 128).sum();
+        let records: u64 = jobs.iter().map(|job| job.payload.len() as u64 + 128).sum();
+        // Zeros that are written ahead take their room as well.
+        let lanes = Lane::ALL.iter().filter(|lane| jobs.iter().any(|job| job.lane == lane.index())).count();
+        let ahead = if config.prewrite { self.disk.log_config.segment_bytes.min(1 << 20) } else { 0 };
+        let coming = records + ahead * lanes as u64;
         let over = self.disk.disk_bytes().saturating_add(coming).saturating_sub(max_bytes);
         if over > 0 {
             self.free(over, events);
