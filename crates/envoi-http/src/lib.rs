@@ -90,6 +90,8 @@
 //! | feature | default | gives |
 //! |---|---|---|
 //! | `client` | yes | [`HttpClient`] on hyper: HTTP/1.1 and HTTP/2 over cleartext |
+//! | `proxy` | no | `ProxyLayer` and `ForwardLayer`: HTTP proxies, by environment or by name |
+//! | `socks` | no | SOCKS proxies, too |
 //! | `gzip` | yes | gzip and deflate, in pure Rust |
 //! | `br` | no | Brotli |
 //! | `zstd` | no | Zstandard, builds C |
