@@ -23,6 +23,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! `https`, private CAs, client certificates and proxies are the connector's:
+//!
+//! ```
+//! use envoi_http::HttpClient;
+//! use envoi_http::client::TcpConnector;
+//! use envoi_http::proxy::{ForwardLayer, ProxyConfig, ProxyLayer};
+//! use envoi_http::tls::{TlsConfig, TlsLayer};
+//! use tower::ServiceBuilder;
+//!
+//! let proxies = ProxyConfig::from_env()?;
+//! let connector = ServiceBuilder::new()
+//!     .layer(TlsLayer::new(&TlsConfig::new())?)
+//!     .layer(ProxyLayer::new(proxies.clone()))
+//!     .service(TcpConnector::new().any_scheme());
+//! let exchange = ServiceBuilder::new()
+//!     .layer(ForwardLayer::new(proxies))
+//!     .service(HttpClient::builder().connector(connector).build());
+//! # let _ = envoi_opentelemetry::OtlpClient::exchange(exchange, envoi_opentelemetry::Background::spawn()?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! * Exporters send from threads without a runtime; requests therefore run in a [`Background`]: a thread of its own, or
 //!   the application's runtime.
 //! * [`OtlpClient::exchange`] limits a request to 10 s and an answer to 4 MiB, as an `HttpClient` is to do itself.

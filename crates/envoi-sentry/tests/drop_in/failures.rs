@@ -1,12 +1,17 @@
 //! Where the transports of the `sentry` crate lose events or hang, each with ours.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use envoi::core::Parcel;
 use envoi::layers::outbox::Backoff;
-use envoi::{DataCategory, SentryBuilder};
+use envoi::{DataCategory, Envelope, SentryBuilder};
+use envoi_sentry::EnvoiTransportFactory;
 use envoi_testkit::ingest::Step;
 use http::{HeaderName, HeaderValue};
+use sentry::Client;
+use sentry::protocol::Event;
+use tower::util::MapRequestLayer;
 
 use crate::support::{App, PATIENCE, messages, must_end, options, server, wait_until};
 
@@ -128,6 +133,30 @@ fn works_inside_of_a_runtime() {
         });
     }
     assert_eq!(messages(thread.server()), ["message 0", "message 1"]);
+}
+
+/// TR-2: a panic hook flushes. If it was a layer of the transport that panicked, the flush is on the transport's own
+/// thread; it does not wait for itself there.
+#[test]
+fn a_flush_from_inside_does_not_wait_for_itself() {
+    let thread = server();
+    let slot = Arc::new(OnceLock::new());
+    let inside = Arc::clone(&slot);
+    let factory = EnvoiTransportFactory::build_with(move |builder| {
+        let inside: Arc<OnceLock<Arc<Client>>> = Arc::clone(&inside);
+        let flush = move |parcel: Parcel<Envelope>| {
+            let client = inside.wait();
+            client.capture_event(Event::new(), None);
+            assert!(!client.flush(Some(Duration::from_secs(3600))), "this one is not through");
+            parcel
+        };
+        builder.delivery_layer(MapRequestLayer::new(flush)).build()
+    });
+    let client = Arc::new(Client::from(options(thread.server()).transport(factory)));
+    slot.set(Arc::clone(&client)).unwrap();
+    client.capture_event(Event { message: Some("hello".to_owned()), ..Event::default() }, None);
+    assert!(must_end("close", move || client.close(Some(PATIENCE))));
+    assert_eq!(messages(thread.server()), ["hello"]);
 }
 
 /// TR-2: what is captured after the close is counted, and disturbs nobody.

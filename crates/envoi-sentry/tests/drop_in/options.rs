@@ -52,6 +52,25 @@ fn a_factory_serves_several_clients() {
     assert_eq!(messages(thread.server()), ["client 0", "client 1"]);
 }
 
+/// OC-10: two clients that live at the same time share a directory for their disk buffers, and each sends its own.
+#[cfg(feature = "spool")]
+#[test]
+fn clients_share_a_directory() {
+    let thread = server();
+    let dir = tempfile::tempdir().unwrap();
+    let factory = EnvoiTransportFactory::new().disk_buffer(dir.path()).on_error(|error| panic!("{error}"));
+    let options = options(thread.server()).transport(factory);
+    let clients = [Client::from(options.clone()), Client::from(options)];
+    for (number, client) in clients.iter().enumerate() {
+        let event =
+            sentry::protocol::Event { message: Some(format!("client {number}")), ..Default::default() };
+        client.capture_event(event, None);
+        assert!(client.flush(Some(PATIENCE)));
+    }
+    assert!(clients.iter().all(|client| client.close(Some(PATIENCE))));
+    assert_eq!(messages(thread.server()), ["client 0", "client 1"]);
+}
+
 /// TR-2: a transport that the application built itself.
 #[test]
 fn a_transport_of_ones_own_serves_a_client() {

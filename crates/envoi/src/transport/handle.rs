@@ -331,8 +331,11 @@ impl Transport {
         }
     }
 
-    /// [`Transport::flush`] for threads without a runtime: blocks this one for at most `within`.
+    /// [`Transport::flush`] for threads without a runtime: blocks this one for at most `within`. On a thread that runs the
+    /// transport's own code, where it would wait for itself, it does not wait: a panic hook may flush there, because a
+    /// layer of yours has panicked.
     pub fn flush_blocking(&self, within: Duration) -> Flushed {
+        let within = if guard::is_inside() { Duration::ZERO } else { within };
         self.inner.as_ref().map_or_else(Flushed::default, |inner| {
             inner.post_all(inner.batching.flush());
             inner.outbox.flush_blocking(within)
