@@ -1,25 +1,47 @@
 //! A pluggable transport for telemetry: hand over an envelope from any thread, never wait, and learn what became of it.
 //!
-//! ```no_run
+//! ```
 //! use std::time::Duration;
 //! use envoi::{Envelope, Item};
 //!
-//! let transport = envoi::sentry("https://public@o1.ingest.sentry.io/42")?.build()?;
+//! # let server = envoi_testkit::ingest::IngestServer::spawn_thread()?;
+//! # let dsn = server.server().dsn();
+//! let transport = envoi::sentry(&dsn)?.client("my-app/1.0").build()?; // "https://public@o1.ingest.sentry.io/42"
 //! transport.send(Envelope::new().with_item(Item::event(r#"{"message":"hello"}"#))?)?;
+//! transport.send_log(r#"{"level":"info","body":"collected with others into one request"}"#)?;
 //!
-//! let closed = transport.close_blocking(Duration::from_secs(2));
-//! println!("{} delivered, {} lost", closed.discharged, closed.lost);
+//! let closed = transport.close_blocking(Duration::from_secs(2)); // never longer, whatever the server does
+//! assert!(closed.is_complete);
+//! for (category, account) in transport.ledger().iter() {
+//!     println!("{category}: {} delivered, lost {:?}", account.delivered, account.lost);
+//! }
+//! # assert_eq!(server.shutdown().accepted, 2);
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
-//!
-//! What [`sentry()`] builds is a stack of tower layers, each of which is public and can be used alone; its
-//! [documentation](mod@sentry) shows the `ServiceBuilder` expression that it stands for, so that leaving the preset is a
-//! copy and paste. Layers of your own go into its slots, see [`SentryBuilder::delivery_layer`].
 //!
 //! * Nothing is lost without being counted: [`Transport::ledger`] balances at every moment, and what was lost is
 //!   reported to the server.
 //! * Nothing blocks: not a full queue, not a hung server, not a shutdown beyond its time.
 //! * Errors leave before logs: five lanes by priority, each with bounds of its own.
+//!
+//! | I want to | look at |
+//! |---|---|
+//! | keep what is not sent yet over a restart or a crash | `.disk_buffer(path)` of the builder, with the feature `spool` |
+//! | scrub, sample, route, hook into what leaves | [`SentryBuilder::delivery_layer`], [`SentryBuilder::http_layer`] |
+//! | send JSON events to a server of my own | [`batch()`] |
+//! | leave the preset, or build another | [the stack that it stands for](mod@sentry), as a `ServiceBuilder` to copy |
+//! | test without a network | `envoi-testkit`: a scripted server, paused time, faults on demand |
+//! | use it under the `sentry` crate, or under OpenTelemetry's exporters | `envoi-sentry`, `envoi-opentelemetry` |
+//!
+//! Every concern is one `tower::Layer`, and a preset is a stack of public ones. At the *delivery* level a call is one payload
+//! and the responsibility for it: `Ok` discharges it, `Err` hands the goods back ([`core`]). At the *exchange* level a call is one
+//! HTTP exchange, and tower-http's layers fit. [Examples], [how to write a layer], [which layer stands where].
+//!
+//! [Examples]: https://github.com/envoi-rs/envoi/blob/main/examples/README.md
+//! [how to write a layer]: https://github.com/envoi-rs/envoi/blob/main/docs/writing-a-layer.md
+//! [which layer stands where]: https://github.com/envoi-rs/envoi/blob/main/docs/composing.md
+//!
+//! # Features
 //!
 //! | feature | default | gives |
 //! |---|---|---|
