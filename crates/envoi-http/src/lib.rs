@@ -77,7 +77,7 @@
 //! |---|---|
 //! | [`Encode`] | above every layer that cancels: it holds the parcel and hands it back |
 //! | `ConcurrencyLimit` | above `Timeout`, so that waiting for a permit does not use up the attempt's time |
-//! | `Timeout` | bounds one attempt: connect, write, head of the reply. The body has [a deadline of its own](EncodeLayer::body_timeout) |
+//! | `Timeout` | bounds what is below it. The client has [limits of its own](client#time), which say in which phase they were passed; the body of a reply has [its deadline](EncodeLayer::body_timeout) |
 //! | sensitive headers, `Trace` | above [`Auth`], so that a trace sees no credentials; ours are marked sensitive anyway (AU-7) |
 //! | [`Auth`], user agent, your headers | anywhere above the client |
 //! | [`Compress`] | last: what it makes is not to be changed any more |
@@ -89,7 +89,10 @@
 //!
 //! | feature | default | gives |
 //! |---|---|---|
-//! | `client` | yes | [`HttpClient`] on hyper: HTTP/1.1 and HTTP/2 over cleartext |
+//! | `client` | yes | [`HttpClient`] on hyper: HTTP/1.1 and HTTP/2 |
+//! | `tls` | no | the connector for `https`: rustls, the platform's roots, ring |
+//! | `aws-lc-rs` | no | the same with AWS-LC for the cryptography, which builds C |
+//! | `danger-insecure-tls` | no | a setting that believes every certificate, for experiments |
 //! | `proxy` | no | `ProxyLayer` and `ForwardLayer`: HTTP proxies, by environment or by name |
 //! | `socks` | no | SOCKS proxies, too |
 //! | `gzip` | yes | gzip and deflate, in pure Rust |

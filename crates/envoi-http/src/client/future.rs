@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use tokio::time::{Instant, Sleep};
 
-use super::again;
+use super::again::{self, Verdict};
 use super::observe::{self, Event};
 use super::progress::Progress;
 use super::service::Settings;
@@ -82,7 +82,11 @@ impl<C: Connect> Future for ClientFuture<C> {
                 }
                 Poll::Ready(Err(error)) => {
                     let verdict = again::judge(&error);
-                    let phase = this.progress.phase();
+                    let phase = match verdict {
+                        // It left, but nobody has looked at it.
+                        Verdict::Unprocessed => this.progress.phase().min(Phase::Connect),
+                        _ => this.progress.phase(),
+                    };
                     let error = ClientError::new(phase, error);
                     let again = this.spare.as_ref().filter(|request| {
                         let reused = !this.progress.is_fresh();

@@ -1,9 +1,13 @@
-//! The hyper client at the core of a stack: HTTP/1.1 and HTTP/2 over cleartext, with a connection pool (TR-9).
+//! The hyper client at the core of a stack: HTTP/1.1 and HTTP/2, with a connection pool (TR-9).
 //!
-//! [`HttpClient`] is hyper-util's client with the settings that a telemetry transport wants, and one addition: **a
-//! status that the server has sent is never lost to an error while the request was still being written** (decision
-//! 17). Servers answer 413 and close before they have read the body; the write then fails, and a plain client
-//! reports that instead of the 413 that is waiting to be read. See `status_first.rs` for how.
+//! [`HttpClient`] is hyper-util's client with the settings that a telemetry transport wants, and three additions:
+//!
+//! * **A status that the server has sent is never lost to an error while the request was still being written** (decision
+//!   17). Servers answer 413 and close before they have read the body; the write then fails, and a plain client reports
+//!   that instead of the 413 that is waiting to be read. See `status_first.rs` for how.
+//! * **An error says how far the attempt had come**, as a [`Phase`](envoi_core::Phase), and so whether the server may have
+//!   taken the request.
+//! * **What the server has not looked at is sent again** by the client itself, see below.
 //!
 //! It is generic over the connector. [`TcpConnector`] is the one that is built in; TLS and proxies are connectors
 //! around it:
@@ -12,10 +16,35 @@
 //! connect   Service<Uri> -> IO      Tls > Proxy > Tcp
 //! ```
 //!
-//! It bounds the time for a connection ([`TcpConnector::connect_timeout`]); the time for an exchange is tower's
-//! `Timeout` above it, and the number of exchanges at once is tower's `ConcurrencyLimit`: the client itself is
-//! always ready. A request whose pooled connection turned out dead before anything was written is sent again on a
-//! new one, without anybody noticing.
+//! The number of exchanges at once is for tower's `ConcurrencyLimit` above it: the client itself is always ready.
+//!
+//! # Time
+//!
+//! | phase | limit | kept by |
+//! |---|---|---|
+//! | name look-up | [`TcpConnector::resolve_timeout`], 5 s | the connector |
+//! | TCP, all addresses together | [`TcpConnector::connect_timeout`], 5 s | the connector |
+//! | proxy | `ProxyLayer::handshake_timeout`, 10 s | the connector |
+//! | TLS | `TlsLayer::timeout`, 10 s | the connector |
+//! | writing, while nothing moves | [`Timeouts::write`], 15 s | the client |
+//! | from the end of the request to the head of the reply | [`Timeouts::first_byte`], none | the client |
+//! | all of these | [`Timeouts::attempt`], 30 s | the client |
+//! | the body of the reply | [`EncodeLayer::body_timeout`](crate::EncodeLayer::body_timeout) | the bridge |
+//! | a whole delivery with its retries | the queue's `max_age` | the queue |
+//!
+//! Each that is passed is a [`TimedOut`] with the phase and the limit. A body is handed over in pieces, and the time for
+//! writing begins anew with each that the connection takes, so that a large request over a slow line is not cut.
+//!
+//! # Sending again
+//!
+//! hyper-util sends a request again that never left a connection of the pool. What it does not do is done here, within
+//! the time of the same attempt and for bodies that are in memory: HTTP/2 streams that were refused or came after a
+//! GOAWAY, up to five times, and requests on a connection that turned out to be stale, once, as [`Resend`] allows. An
+//! error that is left when the server did not look at the request has a phase before the request.
+//!
+//! # Watching
+//!
+//! [`observe`] tells of each phase as it ends, for logs and diagnosis.
 
 mod again;
 mod builder;

@@ -3,7 +3,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use envoi_core::{Advice, Kind};
+use envoi_core::{Advice, Kind, Phase};
 use http::Uri;
 use hyper::rt::{Read, ReadBuf, Write};
 use hyper_util::rt::TokioIo;
@@ -142,5 +142,6 @@ async fn a_connection_that_does_not_come_about_ends_at_the_timeout() {
     let begun = tokio::time::Instant::now();
     let error = TcpConnector::new().connect_timeout(Duration::from_secs(7)).oneshot(uri).await.unwrap_err();
     assert!(begun.elapsed() <= Duration::from_millis(7_010), "{:?}", begun.elapsed());
-    assert!(matches!(crate::classify(error).kind(), Kind::Timeout | Kind::Connect));
+    let fault = crate::classify(error);
+    assert_eq!((fault.kind(), fault.phase()), (Kind::Timeout, Some(Phase::Connect)), "{fault:?}");
 }

@@ -1,3 +1,5 @@
+#![allow(clippy::expect_used, reason = "a test whose certificates cannot be made has failed")]
+
 use std::fmt;
 
 use rcgen::{

@@ -1,0 +1,166 @@
+use std::future::pending;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use envoi_core::{Advice, Fault, Kind, Phase, Segments};
+use envoi_http::classify;
+use envoi_http::client::{HttpClient, TcpConnector, Timeouts};
+use http::{Method, Request};
+use hyper_util::client::legacy::connect::dns::Name;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+use tower::{ServiceExt, service_fn};
+
+use crate::pipe::{self, NOWHERE};
+use crate::support::{OK, exchange, listen, post, read_until, request};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// More than a client has room for.
+const LARGE: usize = 8 * 1024 * 1024;
+
+fn assert_timeout(fault: &Fault, phase: Phase, words: &str) {
+    assert_eq!(
+        (fault.kind(), fault.phase(), fault.advice()),
+        (Kind::Timeout, Some(phase), Advice::Retry),
+        "{fault:?}"
+    );
+    assert!(fault.to_string().contains(words), "{fault}");
+}
+
+/// Looks names up as told: no answer, no such name, no address, or this one.
+fn resolver(
+    answer: fn() -> Option<std::io::Result<Vec<SocketAddr>>>,
+) -> impl tower::Service<Name, Response = std::vec::IntoIter<SocketAddr>, Error = std::io::Error, Future: Send>
++ Clone
++ Send
++ Sync
++ 'static {
+    service_fn(move |_: Name| async move {
+        match answer() {
+            Some(answer) => answer.map(Vec::into_iter),
+            None => pending().await,
+        }
+    })
+}
+
+async fn look_up(answer: fn() -> Option<std::io::Result<Vec<SocketAddr>>>, timeouts: Timeouts) -> Fault {
+    let connector = TcpConnector::new().resolver(resolver(answer)).resolve_timeout(timeouts.resolve);
+    let client = HttpClient::builder().connector(connector).timeouts(timeouts).build();
+    let request = Request::post("http://ingest.test/").body(Segments::from("payload")).unwrap();
+    classify(client.oneshot(request).await.unwrap_err().into())
+}
+
+/// TR-9: a name that is not answered costs the limit for names, and one that does not exist is named.
+#[tokio::test(start_paused = true)]
+async fn a_name_is_looked_up_in_time_or_not_at_all() {
+    let begun = Instant::now();
+    let fault = look_up(|| None, Timeouts::new().resolve(7 * SECOND)).await;
+    assert_timeout(&fault, Phase::Resolve, "the name look-up was not over within 7s (ingest.test)");
+    assert!((7 * SECOND..8 * SECOND).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+
+    for (answer, words) in [
+        ((|| Some(Err(std::io::Error::other("no such host")))) as fn() -> _, "no such host"),
+        (|| Some(Ok(Vec::new())), "the name has no addresses"),
+    ] {
+        let fault = look_up(answer, Timeouts::new()).await;
+        assert_eq!((fault.kind(), fault.phase()), (Kind::Connect, Some(Phase::Resolve)), "{fault:?}");
+        assert!(
+            fault.to_string().contains(&format!("the name ingest.test cannot be looked up: {words}")),
+            "{fault}"
+        );
+    }
+}
+
+/// TR-9: the attempt as a whole has a limit as well, and says how far it had come.
+#[tokio::test(start_paused = true)]
+async fn a_whole_attempt_has_a_limit_that_names_the_phase() {
+    let timeouts = Timeouts::new().resolve(60 * SECOND).attempt(Some(2 * SECOND));
+    let fault = look_up(|| None, timeouts).await;
+    assert_timeout(
+        &fault,
+        Phase::Resolve,
+        "the attempt was not over within 2s, it had come to the name look-up",
+    );
+
+    let (client, mut connections) = pipe::client(timeouts);
+    tokio::spawn(async move {
+        let mut stream = connections.recv().await.unwrap();
+        read_until(&mut stream, b"payload").await;
+        pending::<()>().await;
+    });
+    let fault = exchange(&client, post(NOWHERE)).await.unwrap_err();
+    assert_timeout(&fault, Phase::Reply, "it had come to the wait for the reply");
+}
+
+/// TR-9: nobody listens: the fault says where, and that nothing was sent.
+#[tokio::test]
+async fn a_refused_connection_says_where() {
+    let address = listen().await.1;
+    let fault = exchange(&HttpClient::new_http(), post(address)).await.unwrap_err();
+    assert_eq!((fault.kind(), fault.phase()), (Kind::Connect, Some(Phase::Connect)), "{fault:?}");
+    assert!(fault.to_string().contains(&format!("no connection to {address}: ")), "{fault}");
+}
+
+/// TR-9: a peer that takes nothing more of the request is given up after the limit for that.
+#[tokio::test(start_paused = true)]
+async fn a_standstill_of_the_writing_ends() {
+    let (client, mut connections) = pipe::client(Timeouts::new().write(Some(4 * SECOND)));
+    let held = tokio::spawn(async move {
+        let mut stream = connections.recv().await.unwrap();
+        stream.read_u8().await.unwrap();
+        stream
+    });
+    let begun = Instant::now();
+    let fault = exchange(&client, request(NOWHERE, Method::POST, vec![b'x'; LARGE])).await.unwrap_err();
+    assert_timeout(&fault, Phase::Write, "the writing of the request was not over within 4s");
+    assert!((4 * SECOND..5 * SECOND).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    drop(held.await.unwrap());
+}
+
+/// TR-9: a large request over a slow line is not cut as long as it moves, however long it takes in all.
+#[tokio::test(start_paused = true)]
+async fn a_slow_request_that_moves_is_not_cut() {
+    let (client, mut connections) = pipe::client(Timeouts::new().write(Some(4 * SECOND)).attempt(None));
+    tokio::spawn(async move {
+        let mut stream = connections.recv().await.unwrap();
+        let mut buffer = vec![0; 1024 * 1024];
+        let mut total = 0;
+        while total < LARGE {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            total += stream.read(&mut buffer).await.unwrap();
+        }
+        stream.write_all(OK).await.unwrap();
+    });
+    let begun = Instant::now();
+    let response = exchange(&client, request(NOWHERE, Method::POST, vec![b'x'; LARGE])).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(begun.elapsed() > 8 * SECOND, "{:?}", begun.elapsed());
+}
+
+/// TR-9: a server that has the request and says nothing is given up after the limit for that.
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_does_not_come_ends_the_wait() {
+    let (client, mut connections) = pipe::client(Timeouts::new().first_byte(Some(3 * SECOND)));
+    tokio::spawn(async move {
+        let mut stream = connections.recv().await.unwrap();
+        read_until(&mut stream, b"payload").await;
+        pending::<()>().await;
+    });
+    let begun = Instant::now();
+    let fault = exchange(&client, post(NOWHERE)).await.unwrap_err();
+    assert_timeout(&fault, Phase::Reply, "the wait for the reply was not over within 3s");
+    assert!(fault.phase().unwrap().may_have_been_processed());
+    assert!((3 * SECOND..4 * SECOND).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+}
+
+/// TR-9: a peer that hangs up has perhaps taken the request, and the fault says so.
+#[tokio::test]
+async fn a_cut_after_the_request_says_that_it_was_sent() {
+    let (listener, address) = listen().await;
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_until(&mut stream, b"payload").await;
+    });
+    let fault = exchange(&HttpClient::new_http(), post(address)).await.unwrap_err();
+    assert_eq!((fault.kind(), fault.phase()), (Kind::Io, Some(Phase::Reply)), "{fault:?}");
+}
