@@ -14,10 +14,11 @@
 //!
 //! A command is a file or a folder of its own, with its arguments and a `run`. `send` is made of: [`files`] finds and
 //! reads, [`transport`] is the transport of the library with layers of this command, [`tracking`] learns what becomes of
-//! each envelope in it, [`delivery`] turns files into [`outcome`]s, [`balance`] counts them. All use [`output`] and
+//! each envelope in it, [`delivery`] turns files into [`outcome`]s, [`balance`] counts them; [`batch`] is `send --batch`. All use [`output`] and
 //! [`table`] to show things, and [`text`] to make foreign words safe to show.
 
 mod balance;
+mod batch;
 mod delivery;
 mod demo;
 mod error;

@@ -45,6 +45,24 @@ impl Output {
         self.progress = bar;
     }
 
+    /// Shows how many bytes of `total` are done, or without a total how many.
+    pub(crate) fn start_bytes(&mut self, total: Option<u64>) {
+        let (bar, template) = match total {
+            Some(total) => {
+                (ProgressBar::new(total), "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+            }
+            None => (ProgressBar::new_spinner(), "{spinner} {bytes} {bytes_per_sec}"),
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        self.progress = bar;
+    }
+
+    pub(crate) fn advance_by(&self, steps: u64) {
+        self.progress.inc(steps);
+    }
+
     pub(crate) fn advance(&self) {
         self.progress.inc(1);
     }
