@@ -140,7 +140,7 @@ impl<F: Fs> Log<F> {
         // A segment without a record may be one that could not be completed, see `Log::create`. After such a one, and
         // after one that was not read, an id is left out, so that nobody takes the gap in the numbers for a loss.
         let gap = unseen > 0 || inputs.last().is_some_and(|newest| newest.scan.frames.is_empty());
-        let mut plan = plan(&inputs);
+        let mut plan = plan(&mut inputs);
         recovery.notes.append(&mut plan.notes);
         let mut log = Self {
             quarantine: Quarantine::new(&fs, &dir, cfg.quarantine_bytes),
@@ -192,10 +192,14 @@ impl<F: Fs> Log<F> {
             }
         }
         self.sync_newest(recovery);
-        for (seq, (slot, entry)) in std::mem::take(&mut plan.records) {
-            self.index.insert(seq, slot);
+        // Made at once, which packs the index tighter than one by one.
+        let records = std::mem::take(&mut plan.records);
+        recovery.records.reserve_exact(records.len());
+        let indexed = records.into_iter().map(|(seq, (slot, entry))| {
             recovery.records.push(entry);
-        }
+            (seq, slot)
+        });
+        self.index = indexed.collect();
         recovery.losses = plan.losses;
         let tidy = steps.iter().any(|step| !step.copies.is_empty())
             || !removable.is_empty()

@@ -54,13 +54,14 @@ pub(crate) struct Plan {
     pub(crate) last_seq: u64,
 }
 
-/// Makes the plan. `inputs` ascend by id.
-pub(crate) fn plan(inputs: &[Input]) -> Plan {
+/// Makes the plan. `inputs` ascend by id; the meta of records that are there moves into the plan.
+pub(crate) fn plan(inputs: &mut [Input]) -> Plan {
     let mut plan = Plan::default();
     let bases = bases(inputs);
-    for (index, input) in inputs.iter().enumerate() {
-        let newest = index + 1 == inputs.len();
-        let next = inputs.get(index + 1).filter(|next| next.id == input.id + 1);
+    let ids: Vec<u64> = inputs.iter().map(|input| input.id).collect();
+    for (index, input) in inputs.iter_mut().enumerate() {
+        let newest = index + 1 == ids.len();
+        let next = ids.get(index + 1).filter(|next| **next == input.id + 1);
         let upper = next.and_then(|_| bases[index + 1]);
         let step = segment(input, newest, (bases[index], upper), &mut plan);
         plan.segments.push(step);
@@ -93,11 +94,16 @@ fn seen(input: &Input) -> impl Iterator<Item = u64> {
 }
 
 fn segment(
-    input: &Input,
+    input: &mut Input,
     newest: bool,
     (base, upper): (Option<u64>, Option<u64>),
     plan: &mut Plan,
 ) -> SegmentPlan {
+    if let Some(base) = base {
+        plan.last_seq = plan.last_seq.max(base.saturating_sub(1).min(Seq::MAX.0));
+    }
+    plan.last_seq = seen(input).fold(plan.last_seq, u64::max);
+    let last_seen = seen(input).max();
     let Input { id, scan, acks } = input;
     let mut step = SegmentPlan {
         id: *id,
@@ -108,23 +114,18 @@ fn segment(
         live: 0,
         remove: false,
     };
-    if let Some(base) = base {
-        plan.last_seq = plan.last_seq.max(base.saturating_sub(1).min(Seq::MAX.0));
-    }
-    plan.last_seq = seen(input).fold(plan.last_seq, u64::max);
     let ended = |seq: u64| acks.words.get(&seq).is_some_and(|word| word.end.is_some());
     let mut present: BTreeMap<u64, bool> = BTreeMap::new();
-    for frame in &scan.frames {
+    for frame in &mut scan.frames {
         let good = present.entry(frame.head.seq).or_default();
         if *good || ended(frame.head.seq) {
             *good = true;
         } else if !frame.state.is_lost() {
             *good = true;
             let attempts = acks.words.get(&frame.head.seq).map_or(0, |word| word.attempts);
-            let record = record(*id, frame, attempts);
             // The same number in an older segment wins: no file can bring a record twice.
             if let Entry::Vacant(vacant) = plan.records.entry(frame.head.seq) {
-                vacant.insert(record);
+                vacant.insert(record(*id, frame, attempts));
                 step.live += 1;
             } else {
                 step.copies.push(frame.head.seq);
@@ -151,7 +152,7 @@ fn segment(
     if readable && let Some(base) = base {
         // In the newest, what was settled was there, too, and so was all before it. In an older one the neighbour knows
         // better, and without it only the frames are believed: an ack log may be a copy.
-        let last = if newest { seen(input).max() } else { present.keys().next_back().copied() };
+        let last = if newest { last_seen } else { present.keys().next_back().copied() };
         let upper = upper.unwrap_or_else(|| last.map_or(base, |last| last.saturating_add(1)));
         missing(base, upper, *id, |seq| present.contains_key(&seq) || ended(seq), &mut step, plan);
     }
@@ -176,15 +177,15 @@ fn segment(
     step
 }
 
-fn record(id: u64, frame: &Frame, attempts: u32) -> (Slot, IndexEntry) {
-    let head = &frame.head;
+fn record(id: u64, frame: &mut Frame, attempts: u32) -> (Slot, IndexEntry) {
+    let head = frame.head;
     // Both fit: the scan takes no frame that ends beyond 32 bits.
     let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
     let slot = Slot { segment: id, at: narrow(frame.at), len: narrow(head.len_on_disk()), attempts };
     let entry = IndexEntry {
         seq: Seq(head.seq),
         enqueued_ms: head.enqueued_ms,
-        meta: frame.meta.clone(),
+        meta: std::mem::take(&mut frame.meta),
         payload_len: head.payload_len,
         attempts,
         kind: head.kind,

@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use envoi_core::{DiscardReason, Durable, Itemized};
+use envoi_core::{DiscardReason, Durable, Itemized, Lane};
 
 use crate::format::{AckKind, KIND_LOSS};
 use crate::fs::{Fs, FsFile};
@@ -12,8 +12,7 @@ use crate::log::{IndexEntry, LogConfig, ReadError, Recovery, Seq};
 use super::entry::{Address, Body, Entry};
 use super::front::{Event, Events, Front};
 use super::inner::Inner;
-use super::meta::{GlobalId, Label, RecordMeta, decode_news};
-use super::shelf::Shelf;
+use super::meta::{GlobalId, Label, MetaReader, RecordMeta, decode_news};
 use super::slot::{Claim, SPOOL, Slot, occupied, owner, slot_name};
 use super::{OnBusy, OpenError, SpoolConfig};
 
@@ -33,11 +32,15 @@ type Opened<F> = (Slot<F>, Vec<Recovery>);
 /// Entries by lane.
 pub(super) type Entries<P> = Vec<(usize, Entry<P>)>;
 
-/// The part of a lane that a recovered record is.
+/// A recovered record.
 struct Recovered<C> {
     address: Address,
-    index: IndexEntry,
-    meta: RecordMeta<C>,
+    enqueued_ms: u64,
+    size: u64,
+    attempts: u32,
+    label: Label<C>,
+    /// The oldest record that it takes the place of, and which it has the place of.
+    place: u64,
 }
 
 impl<F: Fs> Disk<F> {
@@ -196,50 +199,69 @@ impl<F: Fs> Disk<F> {
         let (mut recovered, mut told) =
             (Vec::new(), Found { events: Vec::new(), corrupt: 0, notes: Vec::new() });
         let mut replaced = std::collections::HashSet::new();
+        let mut reader = MetaReader::new();
         for (source, recoveries) in found {
             for (lane, recovery) in recoveries.into_iter().enumerate() {
                 told.notes.extend(recovery.notes);
                 for loss in recovery.losses {
                     told.corrupt += loss.count;
                     let is_report = loss.kind == Some(KIND_LOSS);
-                    let meta = loss.meta.as_deref().filter(|_| !is_report).and_then(RecordMeta::decode);
-                    if let Some(RecordMeta::<P::Category> { label, .. }) = meta {
+                    let meta = loss.meta.as_deref().filter(|_| !is_report);
+                    if let Some(RecordMeta { label, .. }) = meta.and_then(|meta| reader.read(meta)) {
                         told.destroyed(label);
                     }
                 }
+                recovered.reserve(recovery.records.len());
                 for index in recovery.records {
                     let address = Address { source, lane, seq: index.seq.0 };
                     if index.kind == KIND_LOSS {
                         self.read_report(address, wall_ms, reports, &mut told);
-                    } else if let Some(meta) = self.label::<P>(address, &index, wall_ms, &mut told) {
-                        replaced.extend(meta.replaces.iter().map(|replaced| (lane, *replaced)));
-                        recovered.push(Recovered { address, index, meta });
+                    } else if let Some(meta) =
+                        self.label::<P>(address, &index, wall_ms, &mut reader, &mut told)
+                    {
+                        let RecordMeta { attempts, replaces, label } = meta;
+                        recovered.push(Recovered {
+                            address,
+                            enqueued_ms: index.enqueued_ms,
+                            size: index.bytes_on_disk,
+                            attempts: attempts.saturating_add(index.attempts),
+                            label,
+                            place: replaces.first().map_or(address.seq, |first| first.seq.min(address.seq)),
+                        });
+                        replaced.extend(replaces.into_iter().map(|replaced| (lane, replaced)));
                     }
                 }
             }
         }
         // What was written anew has the place of what it replaced.
-        recovered.sort_by_key(|Recovered { address, index, meta }| {
-            let seq = meta.replaces.first().map_or(address.seq, |replaced| replaced.seq.min(address.seq));
-            (index.enqueued_ms, address.source, seq)
+        recovered.sort_unstable_by_key(|found| {
+            (found.enqueued_ms, found.address.source, found.place, found.address.seq)
         });
         let mut entries = Vec::with_capacity(recovered.len());
-        for Recovered { address, index, meta } in recovered {
-            let uuid = self.slot(address.source).map(|slot| slot.uuid).unwrap_or_default();
-            if replaced.contains(&(address.lane, GlobalId { uuid, seq: address.seq })) {
-                // It was written anew before the crash, with what was left of it.
-                self.ack(address, AckKind::Superseded, wall_ms);
-                continue;
+        let mut sums: Vec<(P::Category, u64)> = Vec::new();
+        for Recovered { address, enqueued_ms, size, attempts, label, .. } in recovered {
+            if !replaced.is_empty() {
+                let uuid = self.slot(address.source).map(|slot| slot.uuid).unwrap_or_default();
+                if replaced.contains(&(address.lane, GlobalId { uuid, seq: address.seq })) {
+                    // It was written anew before the crash, with what was left of it.
+                    self.ack(address, AckKind::Superseded, wall_ms);
+                    continue;
+                }
             }
-            told.events.push(Event::Found(meta.label.tally.clone()));
-            let age = Duration::from_millis(wall_ms.saturating_sub(index.enqueued_ms));
+            for (category, quantity) in &*label.tally {
+                match sums.iter_mut().find(|(known, _)| known == category) {
+                    Some((_, sum)) => *sum = sum.saturating_add(*quantity),
+                    None => sums.push((category.clone(), *quantity)),
+                }
+            }
+            let age = Duration::from_millis(wall_ms.saturating_sub(enqueued_ms));
             let entry = Entry {
                 tag: 0,
                 since: now.checked_sub(age).unwrap_or(now),
-                wall_ms: index.enqueued_ms,
-                label: meta.label,
-                size: index.bytes_on_disk,
-                attempts: meta.attempts.saturating_add(index.attempts),
+                wall_ms: enqueued_ms,
+                label,
+                size,
+                attempts,
                 replayed: true,
                 body: Body::Away,
                 address: Some(address),
@@ -249,6 +271,7 @@ impl<F: Fs> Disk<F> {
             };
             entries.push((address.lane, entry));
         }
+        told.events.push(Event::Found(sums.into()));
         (entries, told)
     }
 
@@ -258,12 +281,13 @@ impl<F: Fs> Disk<F> {
         address: Address,
         index: &IndexEntry,
         wall_ms: u64,
+        reader: &mut MetaReader<P::Category>,
         told: &mut Found<P::Category>,
     ) -> Option<RecordMeta<P::Category>>
     where
         P: Durable + Itemized<Category: From<String> + Display>,
     {
-        if let Some(meta) = RecordMeta::decode(&index.meta) {
+        if let Some(meta) = reader.read(&index.meta) {
             return Some(meta);
         }
         let log = &mut self.slot(address.source)?.lanes[address.lane];
@@ -327,9 +351,11 @@ where
 
 /// Puts recovered entries on the shelves.
 pub(super) fn stock<P: Itemized>(front: &mut Front<P>, entries: Entries<P>) {
+    let mut lanes: [Vec<(u64, Entry<P>)>; Lane::COUNT] = Default::default();
     for (lane, entry) in entries {
-        let order = front.order();
-        let place = Shelf::turn(&entry);
-        front.shelves[lane].put(order, place, entry);
+        lanes[lane].push((front.order(), entry));
+    }
+    for (shelf, entries) in front.shelves.iter_mut().zip(lanes) {
+        shelf.stock(entries);
     }
 }

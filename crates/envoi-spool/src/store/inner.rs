@@ -91,13 +91,13 @@ impl<P: Itemized> Inner<P> {
         for event in events {
             match event {
                 Event::Found(tally) => {
-                    for (category, quantity) in tally {
-                        host.found(&category, quantity);
+                    for (category, quantity) in &*tally {
+                        host.found(category, *quantity);
                     }
                 }
                 Event::Lost(reason, tally) => {
-                    for (category, quantity) in tally {
-                        host.lost(reason.clone(), &category, quantity);
+                    for (category, quantity) in &*tally {
+                        host.lost(reason.clone(), category, *quantity);
                     }
                 }
                 Event::Restore(news) => {

@@ -12,7 +12,7 @@ use crate::format::{KIND_LOSS, SpoolHeader};
 use crate::fs::{EntryKind, Fs, FsFile, RealFs, read_small};
 use crate::log::{LaneReport, Listed, SpoolId, read_listed, records, verify};
 
-use super::meta::{GlobalId, RecordMeta, decode_news};
+use super::meta::{GlobalId, MetaReader, decode_news};
 use super::slot::{LOCK, SPOOL, lane_dir, owner};
 
 /// The directory of a lane that holds copies of damaged ranges.
@@ -161,13 +161,13 @@ fn look<F: Fs>(fs: &F, dir: &Path, lane: Lane, id: Option<SpoolId>) -> io::Resul
 }
 
 fn view<F: Fs>(fs: &F, dir: &Path, id: Option<SpoolId>, listed: Listed) -> RecordView {
-    let meta = RecordMeta::<String>::decode(&listed.entry.meta);
+    let meta = MetaReader::<String>::new().read(&listed.entry.meta);
     let losses = (listed.entry.kind == KIND_LOSS).then(|| {
         let record = id.and_then(|id| read_listed(fs, dir, id, &listed).ok().flatten());
         record.and_then(|record| decode_news(&record.payload)).unwrap_or_default()
     });
     let (attempts, items, tally) = meta.as_ref().map_or((0, 0, Vec::new()), |meta| {
-        (meta.attempts, meta.label.items as u64, meta.label.tally.clone())
+        (meta.attempts, meta.label.items as u64, meta.label.tally.to_vec())
     });
     RecordView {
         seq: listed.entry.seq.0,

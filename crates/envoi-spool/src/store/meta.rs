@@ -3,7 +3,9 @@
 //!
 //! Numbers are LEB128; names have one byte for their length. Version 1.
 
+use std::collections::HashMap;
 use std::fmt::Display;
+use std::sync::Arc;
 
 use envoi_core::{DiscardReason, Itemized, Payload};
 
@@ -20,10 +22,10 @@ pub(super) struct GlobalId {
     pub(super) seq: u64,
 }
 
-/// Category and quantity of some items.
-pub(super) type Tally<C> = Vec<(C, u64)>;
-/// One group per item, see [`Itemized::holders`].
-pub(super) type Holders<C> = Vec<Vec<C>>;
+/// Category and quantity of some items. Shared, for those of most records are alike.
+pub(super) type Tally<C> = Arc<[(C, u64)]>;
+/// One group per item, see [`Itemized::holders`]. Shared.
+pub(super) type Holders<C> = Arc<[Vec<C>]>;
 
 /// What is known of a payload that is not at hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,14 +40,14 @@ pub(super) struct Label<C> {
 impl<C: Clone + Ord> Label<C> {
     pub(super) fn of<P: Itemized<Category = C>>(payload: &P) -> Self {
         let weight = Payload::weight(payload);
-        let mut tally: Tally<C> = Vec::with_capacity(1);
+        let mut tally: Vec<(C, u64)> = Vec::with_capacity(1);
         payload.tally(
             &mut |category, quantity| match tally.iter_mut().find(|(known, _)| known == category) {
                 Some((_, sum)) => *sum = sum.saturating_add(quantity),
                 None => tally.push((category.clone(), quantity)),
             },
         );
-        let mut holders: Holders<C> = Vec::with_capacity(1);
+        let mut holders: Vec<Vec<C>> = Vec::with_capacity(1);
         let known = payload.holders(&mut |group| {
             let mut group = group.to_vec();
             group.sort_unstable();
@@ -54,7 +56,12 @@ impl<C: Clone + Ord> Label<C> {
                 holders.push(group);
             }
         });
-        Self { items: weight.items, bytes: weight.bytes, tally, holders: known.then_some(holders) }
+        Self {
+            items: weight.items,
+            bytes: weight.bytes,
+            tally: tally.into(),
+            holders: known.then(|| holders.into()),
+        }
     }
 
     /// Whether limits hold it (decision 22); `None` if that takes the payload itself.
@@ -98,7 +105,7 @@ impl<C: Clone + Ord + Display> RecordMeta<C> {
         put(&mut out, self.label.items as u64);
         put(&mut out, self.label.bytes as u64);
         put(&mut out, self.label.tally.len() as u64);
-        for (category, quantity) in &self.label.tally {
+        for (category, quantity) in &*self.label.tally {
             put_name(&mut out, category);
             put(&mut out, *quantity);
         }
@@ -113,9 +120,23 @@ impl<C: Clone + Ord + Display> RecordMeta<C> {
     }
 }
 
-impl<C: From<String>> RecordMeta<C> {
-    /// `None` if it is not one, or of a later version.
-    pub(super) fn decode(mut bytes: &[u8]) -> Option<Self> {
+/// So many different tallies are remembered while records are read, and as many holders.
+const KNOWN: usize = 1024;
+
+/// Reads what records say about themselves. What was seen before is not kept a second time.
+#[derive(Debug)]
+pub(super) struct MetaReader<C> {
+    tallies: HashMap<Box<[u8]>, Tally<C>>,
+    holders: HashMap<Box<[u8]>, Holders<C>>,
+}
+
+impl<C: From<String>> MetaReader<C> {
+    pub(super) fn new() -> Self {
+        Self { tallies: HashMap::new(), holders: HashMap::new() }
+    }
+
+    /// `None` if it is no meta data, or of a later version.
+    pub(super) fn read(&mut self, mut bytes: &[u8]) -> Option<RecordMeta<C>> {
         let input = &mut bytes;
         let [version, flags] = take::<2>(input)?;
         if version != VERSION {
@@ -128,13 +149,57 @@ impl<C: From<String>> RecordMeta<C> {
         };
         let items = usize::try_from(get(input)?).ok()?;
         let bytes = usize::try_from(get(input)?).ok()?;
-        let tally = get_list(input, |input| Some((C::from(get_name(input)?), get(input)?)))?;
+        let tally =
+            |input: &mut &[u8]| get_list(input, |input| Some((C::from(get_name(input)?), get(input)?)));
+        let skip_group = |input: &mut &[u8]| skip_list(input, skip_name);
+        let tally = shared(&mut self.tallies, input, |input| skip_list(input, skip_entry), tally)?;
         let holders = match flags & HAS_HOLDERS {
             0 => None,
-            _ => Some(get_list(input, |input| get_list(input, |input| get_name(input).map(C::from)))?),
+            _ => {
+                let holders = |input: &mut &[u8]| {
+                    get_list(input, |input| get_list(input, |input| get_name(input).map(C::from)))
+                };
+                Some(shared(&mut self.holders, input, |input| skip_list(input, skip_group), holders)?)
+            }
         };
-        Some(Self { attempts, replaces, label: Label { items, bytes, tally, holders } })
+        Some(RecordMeta { attempts, replaces, label: Label { items, bytes, tally, holders } })
     }
+}
+
+/// The list at the beginning of `input`, one that is known if there is.
+fn shared<T>(
+    known: &mut HashMap<Box<[u8]>, Arc<[T]>>,
+    input: &mut &[u8],
+    skip: impl FnOnce(&mut &[u8]) -> Option<()>,
+    read: impl FnOnce(&mut &[u8]) -> Option<Vec<T>>,
+) -> Option<Arc<[T]>> {
+    let mut rest = *input;
+    skip(&mut rest)?;
+    let raw = &input[..input.len() - rest.len()];
+    if let Some(list) = known.get(raw) {
+        *input = rest;
+        return Some(Arc::clone(list));
+    }
+    let list: Arc<[T]> = read(input)?.into();
+    if known.len() < KNOWN {
+        known.insert(raw.into(), Arc::clone(&list));
+    }
+    Some(list)
+}
+
+fn skip_list(input: &mut &[u8], mut one: impl FnMut(&mut &[u8]) -> Option<()>) -> Option<()> {
+    (0..get(input)?).try_for_each(|_| one(input))
+}
+
+fn skip_name(input: &mut &[u8]) -> Option<()> {
+    let [len] = take::<1>(input)?;
+    *input = input.get(usize::from(len)..)?;
+    Some(())
+}
+
+fn skip_entry(input: &mut &[u8]) -> Option<()> {
+    skip_name(input)?;
+    get(input).map(drop)
 }
 
 /// What was lost: the payload of a loss report.
@@ -235,25 +300,34 @@ mod tests {
             .prop_map(|(attempts, replaces, size, tally, holders)| RecordMeta {
                 attempts,
                 replaces: replaces.into_iter().map(|(uuid, seq)| GlobalId { uuid, seq }).collect(),
-                label: Label { items: size as usize, bytes: size as usize, tally, holders },
+                label: Label {
+                    items: size as usize,
+                    bytes: size as usize,
+                    tally: tally.into(),
+                    holders: holders.map(Into::into),
+                },
             })
     }
 
     proptest! {
         /// OC-2, decision 22: what a record says about itself reads back.
         #[test]
-        fn meta_reads_back(meta in any_meta()) {
-            prop_assert_eq!(RecordMeta::decode(&meta.encode().unwrap()), Some(meta));
+        fn meta_reads_back(metas in prop::collection::vec(any_meta(), 1..4), again in any::<prop::sample::Index>()) {
+            let mut reader = MetaReader::new();
+            for meta in metas.iter().chain([again.get(&metas)]) {
+                let read = reader.read(&meta.encode().unwrap());
+                prop_assert_eq!(read.as_ref(), Some(meta));
+            }
         }
 
         /// OC-5: whatever is there instead is refused or read, never a panic or an allocation without bytes behind it.
         #[test]
         fn garbage_is_harmless(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in any::<prop::sample::Index>(), meta in any_meta()) {
-            let _ = RecordMeta::<String>::decode(&bytes);
+            let _ = MetaReader::<String>::new().read(&bytes);
             let _ = decode_news::<String>(&bytes);
             let whole = meta.encode().unwrap();
             let cut = cut.index(whole.len());
-            prop_assert_eq!(RecordMeta::<String>::decode(&whole[..cut]), None);
+            prop_assert_eq!(MetaReader::<String>::new().read(&whole[..cut]), None);
         }
 
         /// Losses that outlive a crash read back.
@@ -264,18 +338,35 @@ mod tests {
         }
     }
 
+    /// What many records have in common is kept once.
+    #[test]
+    fn what_is_alike_is_shared() {
+        let label = Label {
+            items: 1,
+            bytes: 9,
+            tally: [("error".to_owned(), 1)].into(),
+            holders: Some([vec!["error".to_owned()]].into()),
+        };
+        let meta = |attempts| RecordMeta { attempts, replaces: Vec::new(), label: label.clone() };
+        let mut reader = MetaReader::<String>::new();
+        let [one, other] = [1, 300].map(|attempts| reader.read(&meta(attempts).encode().unwrap()).unwrap());
+        assert!(Arc::ptr_eq(&one.label.tally, &other.label.tally));
+        assert!(Arc::ptr_eq(one.label.holders.as_ref().unwrap(), other.label.holders.as_ref().unwrap()));
+    }
+
     /// Too many categories for a header: first what holds the record is left out, then there is no header.
     #[test]
     fn a_header_has_bounds() {
         let names: Vec<String> = (0..30).map(|n| format!("{n:0>100}")).collect();
         let tally: Vec<_> = names.iter().map(|name| (name.clone(), 1)).collect();
-        let label = Label { items: 1, bytes: 1, tally, holders: Some(vec![names]) };
+        let label = Label { items: 1, bytes: 1, tally: tally.into(), holders: Some([names].into()) };
         let meta = RecordMeta { attempts: 0, replaces: Vec::new(), label };
-        let read = RecordMeta::<String>::decode(&meta.encode().unwrap()).unwrap();
+        let read = MetaReader::<String>::new().read(&meta.encode().unwrap()).unwrap();
         assert_eq!((read.label.holders, &read.label.tally), (None, &meta.label.tally));
-        let tally = (0..60).map(|n| (format!("{n:0>100}"), 1)).collect();
+        let tally: Vec<_> = (0..60).map(|n| (format!("{n:0>100}"), 1)).collect();
         assert_eq!(
-            RecordMeta { label: Label { tally, ..meta.label.clone() }, ..meta.clone() }.encode(),
+            RecordMeta { label: Label { tally: tally.into(), ..meta.label.clone() }, ..meta.clone() }
+                .encode(),
             None
         );
     }

@@ -53,6 +53,7 @@ pub(super) struct Shelf<P: Itemized> {
     bytes: usize,
     size: u64,
     cached: usize,
+    stored: usize,
 }
 
 impl<P: Itemized> Default for Shelf<P> {
@@ -71,6 +72,7 @@ impl<P: Itemized> Default for Shelf<P> {
             bytes: 0,
             size: 0,
             cached: 0,
+            stored: 0,
         }
     }
 }
@@ -83,6 +85,11 @@ impl<P: Itemized> Shelf<P> {
     /// Bytes on disk of what is here.
     pub(super) const fn size(&self) -> u64 {
         self.size
+    }
+
+    /// How many are on disk.
+    pub(super) const fn stored(&self) -> usize {
+        self.stored
     }
 
     /// Bytes of payloads in memory.
@@ -106,7 +113,9 @@ impl<P: Itemized> Shelf<P> {
     pub(super) fn edit<T>(&mut self, order: u64, change: impl FnOnce(&mut Entry<P>) -> T) -> Option<T> {
         let (_, entry) = self.entries.get_mut(&order)?;
         let (cached, size) = (entry.cached(), entry.size);
+        let stored = usize::from(entry.address.is_some());
         let out = change(entry);
+        self.stored = self.stored - stored + usize::from(entry.address.is_some());
         self.cached = self.cached - cached + entry.cached();
         self.size = self.size - size + entry.size;
         Some(out)
@@ -117,11 +126,33 @@ impl<P: Itemized> Shelf<P> {
         if entry.replayed { Place::Replayed } else { Place::Ready }
     }
 
-    pub(super) fn put(&mut self, order: u64, place: Place, entry: Entry<P>) {
+    /// Puts many that wait for their turn, of which none is here yet, by age.
+    pub(super) fn stock(&mut self, entries: Vec<(u64, Entry<P>)>) {
+        for (_, entry) in &entries {
+            self.add_up(entry);
+        }
+        let of = |is_replayed| {
+            let of = entries.iter().filter(move |(_, entry)| entry.replayed == is_replayed);
+            of.map(|(order, _)| *order).collect::<BTreeSet<u64>>()
+        };
+        self.ready.append(&mut of(false));
+        self.replayed.append(&mut of(true));
+        // Made at once, which packs them tighter than one by one.
+        let mut entries: BTreeMap<_, _> =
+            entries.into_iter().map(|(order, entry)| (order, (Self::turn(&entry), entry))).collect();
+        self.entries.append(&mut entries);
+    }
+
+    fn add_up(&mut self, entry: &Entry<P>) {
         self.items += entry.label.items;
         self.bytes += entry.label.bytes;
         self.size += entry.size;
         self.cached += entry.cached();
+        self.stored += usize::from(entry.address.is_some());
+    }
+
+    pub(super) fn put(&mut self, order: u64, place: Place, entry: Entry<P>) {
+        self.add_up(&entry);
         self.list(order, place);
         self.entries.insert(order, (place, entry));
     }
@@ -133,6 +164,7 @@ impl<P: Itemized> Shelf<P> {
         self.bytes -= entry.label.bytes;
         self.size -= entry.size;
         self.cached -= entry.cached();
+        self.stored -= usize::from(entry.address.is_some());
         Some(entry)
     }
 

@@ -176,8 +176,7 @@ impl<P: Itemized> Front<P> {
 
     pub(in crate::store) fn on_disk(&self) -> usize {
         let lent = self.loans.values().filter(|loan| loan.entry.address.is_some()).count();
-        let stored = |shelf: &Shelf<P>| shelf.iter().filter(|(_, entry)| entry.address.is_some()).count();
-        self.shelves.iter().map(stored).sum::<usize>() + lent
+        self.shelves.iter().map(Shelf::stored).sum::<usize>() + lent
     }
 
     pub(in crate::store) fn has_work(&self) -> bool {
