@@ -137,7 +137,7 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, CliErro
         .map_err(|error| CliError::failed(format_args!("cannot tell the address: {error}")))?;
     let spool = settings.spool.as_ref().map(|spool| spool.dir.as_path());
     let destinations = Destinations::new(spool, tokio::runtime::Handle::current())?;
-    let relay = Relay::new(settings, destinations);
+    let relay = Relay::new(settings, address, destinations);
     open_upstream(&relay).await?;
     let mut housekeeping = Housekeeping::begin(Arc::clone(&relay), &journal, output).await;
     journal.listening(address, &relay.settings(), output);

@@ -1,6 +1,7 @@
 //! What all parts of a running relay share.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
@@ -59,6 +60,8 @@ impl Counters {
 #[derive(Debug)]
 pub(crate) struct Relay {
     settings: RwLock<Arc<Settings>>,
+    /// Where it listens, with the port that it got.
+    pub(crate) address: SocketAddr,
     pub(crate) destinations: Destinations,
     pub(crate) memory: Memory,
     pub(crate) counters: Counters,
@@ -71,11 +74,12 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(settings: Settings, destinations: Destinations) -> Arc<Self> {
+    pub(crate) fn new(settings: Settings, address: SocketAddr, destinations: Destinations) -> Arc<Self> {
         let memory = Memory::new(settings.limits.memory);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Self {
             settings: RwLock::new(Arc::new(settings)),
+            address,
             destinations,
             memory,
             counters: Counters::default(),

@@ -68,7 +68,7 @@ where
 /// A relay on loopback shows itself to who asks for loopback.
 fn is_hidden<B>(request: &Request<B>, relay: &Relay) -> bool {
     let host = request.headers().get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
-    relay.settings().listen.ip().is_loopback() && host.is_some_and(|host| !is_local(&host))
+    relay.address.ip().is_loopback() && host.is_some_and(|host| !is_local(&host))
 }
 
 fn show(page: Route<'_>, relay: &Relay) -> Reply {

@@ -28,6 +28,7 @@ fn span(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) if seconds % 60 == 0 => format!("{minutes} min"),
         (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
         (0, hours, minutes) => format!("{hours} h {minutes} min"),
         (days, hours, _) => format!("{days} d {hours} h"),
@@ -313,6 +314,9 @@ mod tests {
             [0, 1023, 1024, 1536, 1 << 20, u64::MAX].map(size),
             ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "16777215.9 TiB"]
         );
-        assert_eq!([0, 59, 61, 3700, 90_000].map(span), ["0 s", "59 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]);
+        assert_eq!(
+            [0, 59, 600, 61, 3700, 90_000].map(span),
+            ["0 s", "59 s", "10 min", "1 min 1 s", "1 h 1 min", "1 d 1 h"]
+        );
     }
 }

@@ -225,7 +225,7 @@ impl View {
             version: env!("CARGO_PKG_VERSION"),
             stopping: relay.stopping.is_cancelled(),
             uptime_seconds: SystemClock.now().saturating_duration_since(relay.started).as_secs(),
-            listen: settings.listen.to_string(),
+            listen: relay.address.to_string(),
             upstream: settings.upstream.to_string(),
             acknowledges: match settings.ack {
                 Ack::Queue => "when queued",
