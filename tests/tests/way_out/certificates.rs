@@ -34,6 +34,23 @@ async fn bad_certificates_of_nginx_are_told_apart() {
     assert!(ingest.requests().is_empty());
 }
 
+/// TR-5: a proxy by https with a certificate that nobody believes is the proxy's fault, with the words for certificates.
+#[tokio::test]
+async fn a_bad_certificate_of_a_proxy_is_the_proxys() {
+    if !installed(&["squid"]) {
+        return;
+    }
+    let proxy = Proxy::start(Way::SquidOverTls, &Authority::new("stranger")).await.unwrap();
+    let tls = tls_for(&Authority::new("way out"));
+    let config = ProxyConfig::new(&proxy.url()).unwrap();
+    for scheme in ["http", "https"] {
+        let fault = fault(&format!("{scheme}://localhost/api/1/envelope/"), &config, &tls).await;
+        assert_eq!((fault.kind(), fault.phase()), (Kind::Proxy, Some(Phase::Tls)), "{fault:?}");
+        assert!(fault.to_string().contains(&proxy.url()) && fault.to_string().contains("CA"), "{fault}");
+    }
+    assert_eq!(proxy.served(), 0);
+}
+
 /// TR-5: a client certificate opens the door that asks for one, straight and through a tunnel; without it, or with that
 /// of a stranger, nginx answers 400 and the server hears nothing.
 #[tokio::test]

@@ -10,6 +10,7 @@
 mod certificates;
 mod matrix;
 mod nginx;
+mod presets;
 mod proxies;
 mod refusals;
 mod restarts;

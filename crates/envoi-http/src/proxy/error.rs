@@ -128,9 +128,10 @@ impl fmt::Display for ProxyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { proxy, problem, .. } = self;
         match problem {
-            ProxyProblem::Unreachable => {
-                write!(f, "could not reach {proxy}, is it running and the address right")
-            }
+            ProxyProblem::Unreachable => match self.source().and_then(<dyn Error>::downcast_ref::<Fault>) {
+                Some(fault) if fault.message().is_some() => write!(f, "could not reach {proxy}: {fault}"),
+                _ => write!(f, "could not reach {proxy}, is it running and the address right"),
+            },
             ProxyProblem::Refused(status) => {
                 write!(f, "{proxy} answered {status}: this is not the server's answer")
             }
