@@ -204,7 +204,7 @@ impl<D, H, C> SentryBuilder<D, H, C> {
         self
     }
 
-    /// Rate limits of an earlier run (RL-12), from [`Transport::save_limits`]. They are cut to the ceiling.
+    /// Rate limits of an earlier run (RL-12), from [`Transport::save_limits`](crate::Transport::save_limits). They are cut to the ceiling.
     pub fn restore_limits(mut self, saved: LimitsSnapshot) -> Self {
         self.settings.saved_limits = Some(saved);
         self

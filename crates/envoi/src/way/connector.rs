@@ -79,7 +79,7 @@ impl Way {
             (Source::Given(_), _) => ProxyConfig::direct(),
             // TR-3: a proxy that was given spares whom the environment spares, unless it was told whom.
             (_, Some(proxies)) => proxies.clone().or_no_proxy_from_env(),
-            (_, None) => ProxyConfig::from_env()?,
+            (_, None) => ProxyConfig::from_env_for(url)?,
         };
         let connector = match source {
             // It would send credentials in clear text.

@@ -28,8 +28,6 @@
 mod connector;
 mod error;
 mod settings;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use connector::Source;
 pub use connector::{Core, DefaultConnector};

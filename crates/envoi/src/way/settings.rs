@@ -9,7 +9,7 @@ use envoi_http::proxy::ProxyConfig;
 #[cfg(feature = "tls")]
 use envoi_http::tls::TlsConfig;
 
-/// How a server is reached. See the [module](self).
+/// How a server is reached. See the [module](crate::way).
 #[derive(Clone)]
 #[must_use = "settings do nothing until they are given to a builder"]
 pub struct Way {
