@@ -109,12 +109,20 @@ impl ProxyConfig {
         let shared = &*self.shared;
         let https = target.scheme() == Some(&http::uri::Scheme::HTTPS);
         let server = if https { shared.https.as_ref() } else { shared.other.as_ref() }?;
-        let target = Target::of(target)?;
-        let listed = shared.no_proxy.as_ref().is_some_and(|list| list.contains(&target));
-        if listed || (shared.spare_loopback && target.is_loopback()) {
+        // Nobody can be asked for a way to nowhere.
+        target.host()?;
+        if self.spares(target) {
             return None;
         }
         Some(server)
+    }
+
+    /// Whether a target is reached directly, whatever the proxies are.
+    pub(super) fn spares(&self, target: &Uri) -> bool {
+        let shared = &*self.shared;
+        let Some(target) = Target::of(target) else { return false };
+        let listed = shared.no_proxy.as_ref().is_some_and(|list| list.contains(&target));
+        listed || (shared.spare_loopback && target.is_loopback())
     }
 
     /// Whether no target at all goes through a proxy.

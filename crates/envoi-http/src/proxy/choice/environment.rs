@@ -1,3 +1,6 @@
+use http::Uri;
+use http::uri::Scheme;
+
 use super::{InvalidProxy, ProxyConfig, ProxyServer};
 
 type Names = [&'static str; 2];
@@ -5,6 +8,8 @@ type Names = [&'static str; 2];
 const HTTPS: Names = ["https_proxy", "HTTPS_PROXY"];
 const HTTP: Names = ["http_proxy", "HTTP_PROXY"];
 const ALL: Names = ["all_proxy", "ALL_PROXY"];
+const FOR_HTTPS: [Names; 3] = [HTTPS, HTTP, ALL];
+const FOR_HTTP: [Names; 2] = [HTTP, ALL];
 const NO: Names = ["no_proxy", "NO_PROXY"];
 
 impl ProxyConfig {
@@ -40,18 +45,34 @@ impl ProxyConfig {
     /// # Ok::<_, envoi_http::proxy::InvalidProxy>(())
     /// ```
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidProxy> {
-        let cgi = var("REQUEST_METHOD").is_some();
-        let first = |choices: &[Names]| {
-            let mut names = choices.iter().flatten().filter(|name| !(cgi && **name == "HTTP_PROXY"));
-            names.find_map(|name| Some((*name, set(&var, name)?)))
-        };
-        let read = |found: Option<(&'static str, String)>| match found {
-            None => Ok(None),
-            Some((name, url)) => ProxyServer::parse(&url).map(Some).map_err(|error| error.in_variable(name)),
-        };
-        let https = read(first(&[HTTPS, HTTP, ALL]))?;
-        let other = read(first(&[HTTP, ALL]))?;
+        let https = read(&var, &FOR_HTTPS)?;
+        let other = read(&var, &FOR_HTTP)?;
         Ok(Self::by_scheme(https, other).or_no_proxy_from_vars(var))
+    }
+
+    /// What the environment of this process says about one target, now. See [`ProxyConfig::from_vars_for`].
+    ///
+    /// # Errors
+    /// [`InvalidProxy`] names the variable.
+    pub fn from_env_for(target: &Uri) -> Result<Self, InvalidProxy> {
+        Self::from_vars_for(target, environment)
+    }
+
+    /// What an environment says about one target, for stacks that have no other: a variable that does not concern it may
+    /// hold what it likes.
+    ///
+    /// So a transport to a relay on this host comes up however wrong a proxy for the world outside is written.
+    ///
+    /// # Errors
+    /// [`InvalidProxy`] for a value that requests to this target would use and that cannot be read.
+    pub fn from_vars_for(target: &Uri, var: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidProxy> {
+        let none = Self::by_scheme(None, None).or_no_proxy_from_vars(&var);
+        if none.spares(target) {
+            return Ok(none);
+        }
+        let is_https = target.scheme() == Some(&Scheme::HTTPS);
+        let server = read(&var, if is_https { &FOR_HTTPS } else { &FOR_HTTP })?;
+        Ok(Self::by_scheme(server.clone(), server).or_no_proxy_from_vars(var))
     }
 
     /// Takes `no_proxy` from the environment of this process, now, unless [`no_proxy`](Self::no_proxy) was said.
@@ -73,6 +94,19 @@ impl ProxyConfig {
             Some(list) => self.no_proxy(&list),
             None => self,
         }
+    }
+}
+
+/// The proxy of the first variable that is set.
+fn read(
+    var: &impl Fn(&str) -> Option<String>,
+    choices: &[Names],
+) -> Result<Option<ProxyServer>, InvalidProxy> {
+    let cgi = var("REQUEST_METHOD").is_some();
+    let mut names = choices.iter().flatten().filter(|name| !(cgi && **name == "HTTP_PROXY"));
+    match names.find_map(|name| Some((*name, set(var, name)?))) {
+        None => Ok(None),
+        Some((name, url)) => ProxyServer::parse(&url).map(Some).map_err(|error| error.in_variable(name)),
     }
 }
 

@@ -157,8 +157,12 @@ fn the_choice_follows_the_table() {
     for row in cells(BY_ENVIRONMENT) {
         let [environment, target, expected] = row[..] else { panic!("three cells: {row:?}") };
         let config = ProxyConfig::from_vars(variables(environment)).unwrap();
-        let chosen = config.choose(&target.parse().unwrap()).map_or("-", ProxyServer::host);
+        let target = target.parse().unwrap();
+        let chosen = config.choose(&target).map_or("-", ProxyServer::host);
         assert_eq!(chosen, expected, "{row:?}");
+        let for_it = ProxyConfig::from_vars_for(&target, variables(environment)).unwrap();
+        let chosen = for_it.choose(&target).map_or("-", ProxyServer::host);
+        assert_eq!(chosen, expected, "for this target alone: {row:?}");
         rows += 1;
     }
     for row in cells(BY_LIST) {
@@ -336,6 +340,20 @@ fn a_bad_variable_is_named() {
     assert!(error.to_string().contains("the environment variable HTTPS_PROXY has the scheme"), "{error}");
     ProxyConfig::from_vars(variables("http_proxy=one https_proxy=two all_proxy=ftp://x")).unwrap();
     ProxyConfig::from_vars(variables("REQUEST_METHOD=GET HTTP_PROXY=ftp://x")).unwrap();
+}
+
+/// TR-3: for one target only those variables count that concern it.
+#[test]
+fn a_bad_variable_of_others_does_not_matter() {
+    let read = |environment: &str, target: &str| {
+        ProxyConfig::from_vars_for(&target.parse().unwrap(), variables(environment)).map(drop)
+    };
+    read("all_proxy=ftp://x", "http://localhost:9000/").unwrap();
+    read("all_proxy=ftp://x no_proxy=.test", "https://a.test/").unwrap();
+    read("http_proxy=ftp://x https_proxy=one", "https://a.test/").unwrap();
+    read("https_proxy=ftp://x", "http://a.test/").unwrap();
+    read("all_proxy=ftp://x", "https://a.test/").unwrap_err();
+    read("https_proxy=ftp://x", "https://a.test/").unwrap_err();
 }
 
 /// AU-7: nothing shows a password.
