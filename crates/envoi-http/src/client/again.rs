@@ -70,21 +70,24 @@ pub(super) fn judge(error: &(dyn Error + 'static)) -> Verdict {
     let mut cause = Some(error);
     let mut verdict = Verdict::Unknown;
     while let Some(current) = cause {
+        if is_refused_handshake(current) {
+            // It did not leave either, but the next connection would be refused like this one.
+            return Verdict::Unknown;
+        }
         if let Some(error) = current.downcast_ref::<h2::Error>() {
-            return of_http2(error);
+            verdict = of_http2(error).or(verdict);
         }
         if let Some(error) = current.downcast_ref::<hyper::Error>() {
             if error.is_canceled() {
-                return Verdict::Unprocessed;
-            }
-            if error.is_incomplete_message() {
-                verdict = Verdict::Cut;
+                verdict = Verdict::Unprocessed;
+            } else if error.is_incomplete_message() {
+                verdict = Verdict::Cut.or(verdict);
             }
         }
         cause = match current.downcast_ref::<io::Error>() {
             Some(error) => {
                 if is_cut(error.kind()) {
-                    verdict = Verdict::Cut;
+                    verdict = Verdict::Cut.or(verdict);
                 }
                 error.get_ref().map(|inner| inner as _)
             }
@@ -92,6 +95,27 @@ pub(super) fn judge(error: &(dyn Error + 'static)) -> Verdict {
         };
     }
     verdict
+}
+
+impl Verdict {
+    /// The one that was found further out, if it says more.
+    const fn or(self, outer: Self) -> Self {
+        match (self, outer) {
+            (Self::Unprocessed, _) | (_, Self::Unprocessed) => Self::Unprocessed,
+            (Self::Cut, _) | (_, Self::Cut) => Self::Cut,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+fn is_refused_handshake(error: &(dyn Error + 'static)) -> bool {
+    crate::tls::handshake_failure(error).is_some()
+}
+
+#[cfg(not(feature = "tls"))]
+const fn is_refused_handshake(_: &(dyn Error + 'static)) -> bool {
+    false
 }
 
 const fn is_cut(kind: io::ErrorKind) -> bool {

@@ -75,13 +75,15 @@ impl<C: Connect> Future for ClientFuture<C> {
         let mut this = self.project();
         loop {
             let exchange = &mut *this.exchange;
-            let failed = match this.progress.scope(|| Pin::new(exchange).poll(cx)) {
+            let (failed, is_told) = match this.progress.scope(|| Pin::new(exchange).poll(cx)) {
                 Poll::Ready(Ok(response)) => {
                     tell_success(this.settings, this.progress, &response);
                     return Poll::Ready(Ok(response));
                 }
                 Poll::Ready(Err(error)) => {
                     let verdict = again::judge(&error);
+                    // By the connector.
+                    let is_told = error.is_connect();
                     let phase = match verdict {
                         // It left, but nobody has looked at it.
                         Verdict::Unprocessed => this.progress.phase().min(Phase::Connect),
@@ -101,7 +103,7 @@ impl<C: Connect> Future for ClientFuture<C> {
                         *this.exchange = begin(this.client, request, this.progress);
                         continue;
                     }
-                    error
+                    (error, is_told)
                 }
                 Poll::Pending => {
                     let Some(at) = next_look(&this.settings.timeouts, *this.begun, this.progress) else {
@@ -116,17 +118,15 @@ impl<C: Connect> Future for ClientFuture<C> {
                         ready!(sleep.poll(cx));
                     }
                     match passed(&this.settings.timeouts, *this.begun, this.progress, Instant::now()) {
-                        Some(error) => ClientError::new(error.phase(), error),
+                        Some(error) => (ClientError::new(error.phase(), error), false),
                         // Something has happened in the meantime.
                         None => continue,
                     }
                 }
             };
-            let observer = this.settings.observer.as_ref();
-            // The connectors have told of their own failures.
-            if failed.phase().may_have_been_processed() {
+            if !is_told {
                 let took = this.progress.last().elapsed();
-                observe::failed(observer, failed.phase(), &failed, took);
+                observe::failed(this.settings.observer.as_ref(), failed.phase(), &failed, took);
             }
             return Poll::Ready(Err(failed));
         }

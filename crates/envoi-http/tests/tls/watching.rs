@@ -1,8 +1,8 @@
 use std::sync::{Arc, Mutex};
 
 use envoi_http::HttpClient;
-use envoi_http::client::TcpConnector;
 use envoi_http::client::observe::{Event, SharedObserver};
+use envoi_http::client::{TcpConnector, Timeouts};
 use envoi_http::tls::{Alpn, TlsLayer};
 use envoi_testkit::tls::{Authority, ServerTls, Validity};
 use tower::{Layer, ServiceExt};
@@ -85,6 +85,20 @@ async fn a_failure_is_told_once() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     watched(&config, &observer).oneshot(to(&format!("https://{closed}/"))).await.unwrap_err();
     assert_eq!(*notes.lock().unwrap(), ["failed Connect"]);
+
+    // The end of the whole attempt is told as well, when a connector is at work.
+    notes.lock().unwrap().clear();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let limit = Some(std::time::Duration::from_millis(50));
+    let connector =
+        TlsLayer::new(&config).unwrap().observer(observer.clone()).layer(TcpConnector::new().any_scheme());
+    let client = HttpClient::builder()
+        .connector(connector)
+        .timeouts(Timeouts::new().attempt(limit))
+        .observer(observer)
+        .build();
+    client.oneshot(to(&format!("https://{}/", silent.local_addr().unwrap()))).await.unwrap_err();
+    assert_eq!(*notes.lock().unwrap(), ["failed Tls"]);
 }
 
 /// AU-7: neither settings nor errors show a key.
