@@ -19,6 +19,8 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 //!
+//! [`batch()`] does the same for generic JSON events, with retry, circuit breaker and an error handler.
+//!
 //! * Nothing is lost without being counted: [`Transport::ledger`] balances at every moment, and what was lost is
 //!   reported to the server.
 //! * Nothing blocks: not a full queue, not a hung server, not a shutdown beyond its time.

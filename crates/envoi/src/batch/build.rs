@@ -27,7 +27,7 @@ impl<D, R> BatchBuilder<D, R>
 where
     R: Receiver<Service: Clone>,
     D: Layer<BatchDelivery<R::Service>>,
-    D::Service: Deliver<Batch, Future: Send> + Clone + Send + 'static,
+    D::Service: Deliver<Batch, Future: Send> + Send + 'static,
 {
     /// Builds the transport and runs it on a thread of its own. The usual choice: it works without a runtime, inside any
     /// runtime, and at exit.

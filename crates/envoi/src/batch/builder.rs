@@ -172,12 +172,35 @@ impl<D, R> BatchBuilder<D, R> {
     /// Adds a layer of yours at the delivery level, between the one that reports losses and the breaker: scrubbing,
     /// sampling, a second destination. It sees every [`Parcel`](envoi_core::Parcel) of a [`Batch`] once; the first that is
     /// added is the outermost.
+    ///
+    /// For a sink of yours beside the server, such as a file, there is a layer already. What the sink does, or does not,
+    /// concerns neither the server nor the books of this transport:
+    ///
+    /// ```
+    /// use envoi::batch::Batch;
+    /// use envoi::core::{Failure, Parcel, Receipt};
+    /// use envoi::layers::fan_out::FanOutLayer;
+    /// use envoi::layers::outbox::{OutboxConfig, OutboxLayer};
+    /// use tower::{Layer, service_fn};
+    ///
+    /// let archive = OutboxLayer::new(OutboxConfig::new()).on_own_thread().layer(service_fn(
+    ///     |parcel: Parcel<Batch>| async move {
+    ///         println!("{} events", parcel.payload().len()); // write them to a file
+    ///         Ok::<_, Failure<Batch>>(Receipt::delivered())
+    ///     },
+    /// ));
+    /// let logger = envoi::batch("http://127.0.0.1:9/v1/events")
+    ///     .delivery_layer(FanOutLayer::new([archive.clone()]))
+    ///     .build()?;
+    /// # drop(logger);
+    /// # Ok::<(), envoi::batch::BatchBuildError>(())
+    /// ```
     pub fn delivery_layer<L>(self, layer: L) -> BatchBuilder<Stack<L, D>, R> {
         let Self { settings, handler, delivery, receiver } = self;
         BatchBuilder { settings, handler, delivery: Stack::new(layer, delivery), receiver }
     }
 
-    /// Delivers to `service` instead of HTTP, with the same retry, breaker and all the rest: a file, a socket, a queue of
+    /// Delivers to `service` instead of HTTP (for both see [`delivery_layer`](Self::delivery_layer)), with the same retry, breaker and all the rest: a file, a socket, a queue of
     /// another kind. The URL does not matter then.
     ///
     /// The service says with its [`Advice`](envoi_core::Advice) whether a failure is worth another attempt, and hands the

@@ -7,7 +7,11 @@ use envoi::batch::{
     Batch, BatchBuildError, BatchDelivery, BatchDriver, BatchEndpoint, BatchExchange, BatchStack, InvalidUrl,
 };
 use envoi::core::{Advice, Kind, Parcel, Payload};
-use envoi_testkit::mock::{MockDeliver, Outcome};
+use envoi::layers::fan_out::FanOutLayer;
+use envoi::layers::outbox::{OutboxConfig, OutboxLayer};
+use envoi_testkit::mock::{Answer, MockDeliver, MockExchange, Outcome};
+use tower::Layer;
+use tower::layer::layer_fn;
 use tower::util::MapRequestLayer;
 
 use crate::support::{PATIENCE, Rig, SECOND, Told, account, listen, status};
@@ -56,6 +60,38 @@ async fn a_delivery_layer_sees_each_batch_once() {
     logger.log("a").unwrap();
     assert!(logger.flush(PATIENCE).await.is_complete);
     assert_eq!((seen.lock().unwrap().clone(), sink.seen().len()), (vec![1], 3));
+}
+
+/// BD-1, BD-4: a sink beside the server gets every batch once, whatever the server does, and whatever the sink does the server
+/// gets it, too.
+#[tokio::test(start_paused = true)]
+async fn a_sink_beside_the_server() {
+    let run = async |archive: MockDeliver<Batch>, answers: Vec<Answer>| {
+        let config = OutboxConfig::new().max_attempts(1);
+        let sink = OutboxLayer::new(config).layer(archive.clone());
+        let (network, told) = (MockExchange::new(), Told::default());
+        network.script(answers);
+        let exchange = network.clone();
+        let logger = envoi::batch("http://logs.invalid/")
+            .on_error(listen(&told))
+            .delivery_layer(FanOutLayer::new([sink.clone()]))
+            .http_layer(layer_fn(move |_network| exchange.clone()))
+            .build_on(&tokio::runtime::Handle::current())
+            .unwrap();
+        (0..45).for_each(|number| logger.log(&number).unwrap());
+        assert!(logger.shutdown(PATIENCE).await.is_complete);
+        sink.close(SECOND).await;
+        assert_eq!(account(&logger).held(), Some(0));
+        (account(&logger).delivered, network.seen().len(), archive.seen().len(), told.lock().unwrap().len())
+    };
+    let archive = || MockDeliver::<Batch>::new();
+    assert_eq!(run(archive(), vec![]).await, (45, 3, 3, 0));
+    assert_eq!(run(archive(), vec![status(500); 9]).await, (0, 9, 3, 3));
+    let broken = MockDeliver::answering(Outcome::failure(Kind::Io));
+    assert_eq!(run(broken, vec![]).await, (45, 3, 3, 0));
+    let (wild, hung) = (MockDeliver::answering(Outcome::panic()), MockDeliver::answering(Outcome::never()));
+    assert_eq!(run(wild, vec![]).await, (45, 3, 3, 0));
+    assert_eq!(run(hung, vec![]).await, (45, 3, 3, 0));
 }
 
 /// AU-6, AU-7, AU-8: what cannot work says why when it is built, without the secret.
