@@ -12,13 +12,15 @@ use super::state::{Counters, Relay};
 use super::status::{EVERY, forwarded};
 use crate::output::Output;
 
-/// Every so many samples destinations are opened and closed.
-const SWEEP: u32 = 5;
+/// After so many rounds it looks again for what could not be resumed.
+const LOOK: u32 = 15;
 
 pub(super) struct Housekeeping {
     relay: Arc<Relay>,
     clock: Interval,
     rounds: u32,
+    /// Whether something of an earlier run is not resumed yet.
+    left_over: bool,
     /// What was last said of each destination: `None` if all is well.
     said: BTreeMap<String, Option<String>>,
 }
@@ -39,7 +41,7 @@ impl Housekeeping {
         tell(&resumed, true, journal, output);
         let mut clock = interval(EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { relay, clock, rounds: 0, said: BTreeMap::new() }
+        Self { relay, clock, rounds: 0, left_over: resumed.is_partial(), said: BTreeMap::new() }
     }
 
     /// Waits until a round is due. Cancel safe.
@@ -52,13 +54,15 @@ impl Housekeeping {
         let relay = Arc::clone(&self.relay);
         relay.history().sample(Counters::get(&relay.counters.accepted), forwarded(&relay));
         self.tell_troubles(journal, output);
+        let settings = relay.settings();
+        for label in relay.destinations.sweep(&settings).await {
+            journal.destination("closed", &label, Some("nothing came for it"), output);
+        }
         self.rounds = self.rounds.wrapping_add(1);
-        if self.rounds.is_multiple_of(SWEEP) {
-            let settings = relay.settings();
-            for label in relay.destinations.sweep(&settings).await {
-                journal.destination("closed", &label, Some("nothing came for it"), output);
-            }
-            tell(&relay.destinations.resume(&settings).await, false, journal, output);
+        if self.left_over && self.rounds.is_multiple_of(LOOK) {
+            let resumed = relay.destinations.resume(&settings).await;
+            self.left_over = resumed.is_partial();
+            tell(&resumed, false, journal, output);
         }
     }
 

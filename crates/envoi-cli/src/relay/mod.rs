@@ -144,7 +144,8 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, CliErro
 
     let within = relay.settings().timeouts.shutdown;
     let serving = tokio::spawn(http::serve(listener, Arc::clone(&relay), within / FOR_CONNECTIONS));
-    while !output.is_broken() {
+    // A reader of the output that went away stops no relay.
+    loop {
         tokio::select! {
             () = interrupt.reached(1) => break,
             () = hangup.next() => reload(&given, &relay, &journal, output).await,

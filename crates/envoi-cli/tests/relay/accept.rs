@@ -207,3 +207,29 @@ async fn browsers_may_send_from_any_page() {
         "pages are nobody else's"
     );
 }
+
+/// CO-2: a client that asks before it sends a large body is told to go on, and one that is refused sends nothing.
+#[tokio::test]
+async fn who_asks_first_is_answered_first() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = IngestServer::start().await.unwrap();
+    let relay = Relay::start(&["--upstream", &server.dsn()]).await;
+    let body = event(1);
+    let head = |auth: &str| {
+        format!(
+            "POST /api/42/envelope/ HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n{auth}content-length: {}\r\n\
+             expect: 100-continue\r\n\r\n",
+            body.len()
+        )
+    };
+    let mut stream = tokio::net::TcpStream::connect(relay.address).await.unwrap();
+    stream.write_all(head("x-sentry-auth: Sentry sentry_key=key\r\n").as_bytes()).await.unwrap();
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(body.as_bytes()).await.unwrap();
+    assert_eq!(crate::client::Answer::read(&mut stream).await.status, 200);
+    server.wait_for(1, STUCK).await.unwrap();
+    let refused = relay.send(head("x-sentry-auth: Basic x\r\n")).await;
+    assert_eq!(refused.status, 401, "{refused:?}");
+}

@@ -126,17 +126,19 @@ async fn many_connections_share_few_places() {
     assert!(relay.status().await["connections"].as_u64().unwrap() <= 4);
 }
 
-/// All envelopes in memory together have one bound. Beyond it clients are told to come later; when the upstream is
-/// back everything that was accepted arrives, and the memory is free again.
+/// All envelopes in memory together have one bound, however many destinations they are for. Beyond it clients are told to
+/// come later; when the upstream is back everything that was accepted arrives, and the memory is free again.
 #[tokio::test]
 async fn memory_is_bounded_and_comes_back() {
     let server = IngestServer::start().await.unwrap();
     server.go_down().await;
-    let (relay, _folder) = with("[limits]\nbody = \"128 KiB\"\nmemory = \"1 MiB\"", &server.dsn()).await;
+    let host = format!("http://{}", server.address());
+    let (relay, _folder) = with("[limits]\nbody = \"128 KiB\"\nmemory = \"1 MiB\"", &host).await;
     let large = format!("{{}}\n{{\"type\":\"attachment\"}}\n{}", "x".repeat(100 << 10));
     let mut accepted = 0;
     let refused = loop {
-        let answer = relay.post(&large).await;
+        let path = format!("/api/{accepted}/envelope/");
+        let answer = relay.send(post(&path, &[AUTH], &large)).await;
         if answer.status != 200 {
             break answer;
         }
@@ -152,4 +154,28 @@ async fn memory_is_bounded_and_comes_back() {
     server.wait_for(accepted, STUCK).await.unwrap();
     relay.until(|status| status["memory_bytes"] == 0).await;
     assert_eq!(relay.post(&large).await.status, 200);
+}
+
+/// TP-1, CR-2: a flood in one lane pushes out its own oldest, which is counted; what is more urgent still finds room.
+#[tokio::test]
+async fn a_flood_of_logs_costs_no_error() {
+    let server = IngestServer::start().await.unwrap();
+    server.go_down().await;
+    let (relay, _folder) = with("[limits]\nbody = \"128 KiB\"\nmemory = \"1 MiB\"", &server.dsn()).await;
+    let logs = format!("{{}}\n{{\"type\":\"log\",\"item_count\":7}}\n{}", "x".repeat(50 << 10));
+    for _ in 0..40 {
+        assert_eq!(relay.post(&logs).await.status, 200);
+    }
+    for number in 0..10 {
+        assert_eq!(relay.post(event(number)).await.status, 200);
+    }
+    server.come_up().await.unwrap();
+    relay.until(|status| status["memory_bytes"] == 0).await;
+    let (_, summary) = relay.stop().await;
+    let row = |name: &str| {
+        summary["ledger"].as_array().unwrap().iter().find(|row| row["category"] == name).unwrap().clone()
+    };
+    assert_eq!(row("error")["delivered"], 10, "{summary}");
+    assert_eq!(row("log_item")["lost"][0][0], "queue_overflow", "{summary}");
+    assert_eq!((&row("log_item")["posted"], &summary["balances"]), (&280.into(), &true.into()), "{summary}");
 }

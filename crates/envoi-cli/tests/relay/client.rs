@@ -20,7 +20,7 @@ pub(crate) struct Relay {
 }
 
 /// The settings of most tests: quick to try again, quick to end.
-const QUICK: &str = "[forward]\nretry_first = \"50ms\"\nretry_longest = \"100ms\"\n";
+const QUICK: &str = "[forward]\nretry_first = \"50ms\"\nretry_longest = \"100ms\"\nreplay_pause = \"1ms\"\n";
 
 /// Writes a file with these settings on top of the usual ones.
 pub(crate) fn config(folder: &Folder, text: &str) -> String {

@@ -104,3 +104,27 @@ async fn destinations_are_bounded_and_make_room() {
     let (run, summary) = relay.stop().await;
     assert_eq!((run.code, &summary["ledger"][0]["delivered"]), (0, &7.into()), "{summary}");
 }
+
+/// A destination of which nothing comes and in which nothing is left is closed; its books stay, and it opens again.
+#[tokio::test]
+async fn unused_destinations_are_closed_and_open_again() {
+    let folder = Folder::new();
+    let server = IngestServer::start().await.unwrap();
+    let config = config(&folder, "[timeouts]\ndestination_idle = \"100ms\"");
+    let host = format!("http://{}", server.address());
+    let spool = folder.name("spool");
+    let mut relay = Relay::start(&["--upstream", &host, "--spool", &spool, "--config", &config]).await;
+    for round in 1..3 {
+        assert_eq!(relay.post(event(round)).await.status, 200);
+        server.wait_for(round as u64, STUCK).await.unwrap();
+        let closed = relay.watched.line_with("\"closed\"").await;
+        assert!(closed.contains("/42"), "{closed}");
+    }
+    let status = relay.until(|status| status["destinations_closed"] == 2).await;
+    assert_eq!((&status["closed"][0]["delivered"], &status["forwarded"]), (&2.into(), &2.into()), "{status}");
+    assert_eq!(status["destinations"].as_array().unwrap().len(), 0, "{status}");
+    let page = relay.get("/").await.body;
+    assert!(page.contains("2 destinations closed"), "{page}");
+    let (run, summary) = relay.stop().await;
+    assert_eq!((run.code, &summary["ledger"][0]["delivered"]), (0, &2.into()), "{summary}");
+}

@@ -62,6 +62,7 @@ pub(super) struct ForwardTable {
     pub(super) timeout: Option<Span>,
     pub(super) retry_first: Option<Span>,
     pub(super) retry_longest: Option<Span>,
+    pub(super) replay_pause: Option<Span>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -84,6 +84,8 @@ pub(crate) struct Forward {
     pub(crate) timeout: Duration,
     pub(crate) retry_first: Duration,
     pub(crate) retry_longest: Duration,
+    /// Between envelopes that an earlier run has left (OC-7).
+    pub(crate) replay_pause: Duration,
 }
 
 const MIB: u64 = 1 << 20;
@@ -226,6 +228,7 @@ impl Settings {
                 timeout: of(file.forward.timeout, seconds(30)),
                 retry_first: of(file.forward.retry_first, seconds(5)),
                 retry_longest: of(file.forward.retry_longest, seconds(300)),
+                replay_pause: of(file.forward.replay_pause, Duration::from_millis(100)),
             },
         })
     }

@@ -21,8 +21,15 @@ use crate::relay::config::{Settings, label};
 /// What the relay calls itself (AU-3, AU-5).
 const CLIENT: &str = concat!("envoi-relay/", env!("CARGO_PKG_VERSION"));
 
-/// A queue in memory holds at most so many items per lane; its bytes are bounded by the memory of all together.
+/// A queue in memory holds at most so many items per lane.
 const MOST_ITEMS: usize = 100_000;
+
+/// A lane in memory gets this part of all memory, so that a flood in one pushes out its own oldest and leaves room for
+/// what is more urgent (TP-1).
+const LANE_PART: usize = 8;
+
+/// What waits for a disk that does not keep up gets this part.
+const DISK_PART: usize = 4;
 
 /// What a store keeps in memory besides the disk, so that it need not be read back.
 const CACHE: usize = 16 << 20;
@@ -51,7 +58,7 @@ impl Destination {
         settings: &Settings,
         runtime: &Handle,
     ) -> Result<Self, BuildError> {
-        let forward = settings.forward;
+        let (forward, limits) = (settings.forward, settings.limits);
         let troubles = Troubles::default();
         let noted = troubles.clone();
         let builder = SentryBuilder::new(Some(dsn.clone()))
@@ -63,7 +70,8 @@ impl Destination {
             .backoff(Backoff::new(forward.retry_first, forward.retry_longest.max(forward.retry_first)))
             // It is the age that ends it: an outage costs as many attempts as it lasts.
             .max_attempts(u32::MAX)
-            .capacity(Capacity::new(MOST_ITEMS, settings.limits.memory));
+            // Any envelope that is accepted fits.
+            .capacity(Capacity::new(MOST_ITEMS, (limits.memory / LANE_PART).max(limits.body)));
         let builder = match (dir, &settings.spool) {
             (Some(dir), Some(spool)) => builder
                 .disk_buffer_with(
@@ -74,9 +82,10 @@ impl Destination {
                         .max_bytes(spool.max_bytes)
                         .max_count(spool.max_envelopes)
                         .max_age(spool.max_age)
-                        .queue_bytes(settings.limits.memory)
-                        .cache_bytes(CACHE.max(settings.limits.body)),
+                        .queue_bytes((limits.memory / DISK_PART).max(limits.body))
+                        .cache_bytes(CACHE.max(limits.body)),
                 )
+                .replay_pace(forward.replay_pause)
                 .delivery_timeout(spool.max_age),
             _ => builder,
         };

@@ -274,6 +274,13 @@ pub(super) struct Resumed {
     pub(super) unreadable: Vec<PathBuf>,
 }
 
+impl Resumed {
+    /// Whether something is left that may be resumed later.
+    pub(super) fn is_partial(&self) -> bool {
+        self.waiting > 0 || !self.failed.is_empty() || !self.forbidden.is_empty()
+    }
+}
+
 /// The one upstream stays open.
 fn is_pinned(destination: &Destination, upstream: &Upstream) -> bool {
     matches!(upstream, Upstream::Project(dsn) if *dsn == destination.dsn)
