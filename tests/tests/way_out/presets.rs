@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use envoi::way::{CaBundle, ProxyConfig};
-use envoi::{Envelope, Item};
+use envoi::{DataCategory, Envelope, Item, Transport};
 use envoi_testkit::ingest::IngestServer;
 use envoi_testkit::tls::Authority;
+use tokio::time::timeout;
 
 use super::nginx::{Door, Nginx};
 use super::proxies::{Proxy, Way};
-use super::software::installed;
+use super::software::{PATIENCE, free_port, installed, ticks};
 use super::stack::authority_of;
 
 /// TR-3, TR-4, TR-5: a transport as an application makes it, with a proxy, its password and a company's CA.
@@ -45,6 +46,72 @@ async fn a_transport_of_the_facade_goes_through_a_proxy() {
         }
     }
     assert!(ingest.requests().iter().all(|request| request.is_accepted()));
+}
+
+/// TR-5, OC-4: while the proxy is away, or refuses, nothing is lost and nothing counts as refused by the server; when it
+/// is mended everything is delivered.
+#[tokio::test]
+async fn what_a_proxy_does_not_take_waits_until_it_is_mended() {
+    const EVENTS: usize = 5;
+    if !installed(&["nginx", "squid", "tinyproxy"]) {
+        return;
+    }
+    let ingest = IngestServer::start().await.unwrap();
+    let nginx = Nginx::start(&authority_of(&ingest)).await;
+    for door in [Door::Http, Door::Http2] {
+        let case = format!("mended-{door:?}");
+        let port = free_port();
+        let config = ProxyConfig::new(&format!("http://user:secret@127.0.0.1:{port}")).unwrap().no_proxy("");
+        let transport = envoi::sentry(&dsn(&nginx.url(door, "localhost", &case)))
+            .unwrap()
+            .ca_certificate(company(&nginx.authority))
+            .proxy(config)
+            // There will be many.
+            .max_attempts(100_000)
+            .build()
+            .unwrap();
+        for _ in 0..EVENTS {
+            transport.send(Envelope::new().with_item(Item::event("{}")).unwrap()).unwrap();
+        }
+        let held = || {
+            let ledger = transport.ledger();
+            let account = ledger.get(&DataCategory::Error).unwrap();
+            assert_eq!((account.lost_total(), account.refused_total()), (0, 0), "{case}: {account:?}");
+            account.held()
+        };
+        // Nobody is there.
+        until(&transport, || transport.stats().unwrap().outbox.last_failure.is_some()).await;
+        assert_eq!(held(), Some(EVENTS as u64), "{case}");
+        // Somebody is there who knows other passwords.
+        let stranger = Proxy::start_at(port, Way::SquidWithPassword, &nginx.authority).await.unwrap();
+        until(&transport, || stranger.turned_away() >= EVENTS).await;
+        assert_eq!(held(), Some(EVENTS as u64), "{case}");
+        drop(stranger);
+        // The right one.
+        let way = Way::TinyproxyWithPassword;
+        let _proxy = Proxy::start_at(port, way, &nginx.authority).await.unwrap();
+        until(&transport, || nginx.entries_now(&case).len() >= EVENTS).await;
+        assert!(transport.close(Duration::from_secs(30)).await.is_complete, "{case}");
+        let account = transport.ledger().get(&DataCategory::Error).unwrap().clone();
+        assert_eq!(account.delivered, EVENTS as u64, "{case}: {account:?}");
+        assert!(nginx.entries_now(&case).iter().all(|entry| entry.peer == way.outside()), "{case}");
+    }
+}
+
+/// Says again and again that the network is back, until something has come of it.
+async fn until(transport: &Transport, done: impl Fn() -> bool) {
+    let mut ticks = ticks();
+    let waiting = async {
+        while !done() {
+            transport.online();
+            ticks.tick().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("it does not come about");
+}
+
+fn dsn(url: &str) -> String {
+    url.replace("://", "://0123456789abcdef0123456789abcdef@").replace("/api/1/envelope/", "/1")
 }
 
 fn company(authority: &Authority) -> CaBundle {

@@ -81,7 +81,10 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// None for the direct way.
     pub(crate) async fn start(way: Way, authority: &Authority) -> Option<Self> {
-        let port = free_port();
+        Self::start_at(free_port(), way, authority).await
+    }
+
+    pub(crate) async fn start_at(port: u16, way: Way, authority: &Authority) -> Option<Self> {
         let folder = folder();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let write = |name: &str, text: &str| fs::write(path(name), text).unwrap();
@@ -209,6 +212,11 @@ impl Proxy {
         };
         let _ = timeout(PATIENCE, looking).await;
         self.served()
+    }
+
+    /// How many requests it has turned away for their credentials, as far as its log tells.
+    pub(crate) fn turned_away(&self) -> usize {
+        self.program.lines("log").iter().filter(|line| line.contains("TCP_DENIED/407")).count()
     }
 
     pub(crate) fn output(&self) -> String {

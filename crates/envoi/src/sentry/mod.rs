@@ -29,7 +29,7 @@
 //! let halt = CancellationToken::new();
 //! let mut headers = HeaderMap::new();
 //! headers.insert(USER_AGENT, user_agent(client));
-//! let proxies = ProxyConfig::from_env()?;
+//! let proxies = ProxyConfig::from_env_for(dsn.envelope_url())?;
 //!
 //! let connector = ServiceBuilder::new()
 //!     // connect: Uri -> connection
