@@ -2,17 +2,20 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use envoi_core::Phase;
-use envoi_http::client::{HttpClient, Resend};
+use envoi_core::{Kind, Phase};
+use envoi_http::client::{HttpClient, Resend, Timeouts};
 use envoi_testkit::ingest::IngestServer;
 use http::Response;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
+use crate::pipe::{self, NOWHERE};
 use crate::support::{exchange, listen, post};
 
 fn client(resend: Resend) -> HttpClient {
@@ -130,6 +133,40 @@ async fn connections_that_end_after_some_requests_cost_nothing() {
         let summary = server.shutdown().await;
         assert_eq!(summary.requests, 80, "{limit}");
         assert!(summary.connections > 1, "{limit}: {summary:?}");
+    }
+}
+
+/// Takes what a client sends over HTTP/2, and says nothing after its settings, not even to a ping.
+async fn silent(mut stream: tokio::io::DuplexStream) {
+    stream.write_all(SETTINGS).await.unwrap();
+    let mut sink = vec![0; 16 * 1024];
+    while stream.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+}
+
+/// TR-9: a connection on which nobody answers pings is given up, long before the system would notice; without pings the
+/// limit of the attempt is what is left.
+#[tokio::test(start_paused = true)]
+async fn a_dead_http2_connection_is_noticed_by_pings() {
+    let (after, patience, attempt) =
+        (Duration::from_secs(12), Duration::from_secs(3), Duration::from_secs(120));
+    for (ping, expected) in [(Some((after, patience)), after + patience), (None, attempt)] {
+        let (connector, mut connections) = pipe::connector();
+        tokio::spawn(async move {
+            while let Some(stream) = connections.recv().await {
+                tokio::spawn(silent(stream));
+            }
+        });
+        let client = HttpClient::builder()
+            .connector(connector)
+            .http2_prior_knowledge()
+            .http2_ping(ping)
+            .timeouts(Timeouts::new().attempt(Some(attempt)))
+            .build();
+        let begun = Instant::now();
+        let fault = exchange(&client, post(NOWHERE)).await.unwrap_err();
+        assert_eq!((fault.kind(), fault.phase()), (Kind::Timeout, Some(Phase::Reply)), "{ping:?}: {fault:?}");
+        let took = begun.elapsed();
+        assert!((expected..expected + Duration::from_secs(1)).contains(&took), "{ping:?}: {took:?}");
     }
 }
 

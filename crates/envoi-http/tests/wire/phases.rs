@@ -92,6 +92,24 @@ async fn a_whole_attempt_has_a_limit_that_names_the_phase() {
     assert_timeout(&fault, Phase::Reply, "it had come to the wait for the reply");
 }
 
+/// TR-9: where one of a name's addresses leads nowhere, the next one is tried.
+#[tokio::test]
+async fn all_addresses_of_a_name_are_tried() {
+    let server = envoi_testkit::ingest::IngestServer::start().await.unwrap();
+    let (alive, port) = (server.address().ip(), server.address().port());
+    let resolver = service_fn(move |_: Name| async move {
+        // Nobody listens at the first, and there is no way to the second (RFC 6666).
+        let addresses: [std::net::IpAddr; 3] =
+            ["127.0.0.77".parse().unwrap(), "100::1".parse().unwrap(), alive];
+        Ok::<_, std::io::Error>(addresses.map(|address| SocketAddr::new(address, 0)).into_iter())
+    });
+    let client = HttpClient::builder().connector(TcpConnector::new().resolver(resolver)).build();
+    let url = format!("http://ingest.test:{port}/api/42/envelope/");
+    let request = Request::post(url).body(Segments::from("payload")).unwrap();
+    client.oneshot(request).await.unwrap();
+    assert_eq!(server.summary().connections, 1);
+}
+
 /// TR-9: nobody listens: the fault says where, and that nothing was sent.
 #[tokio::test]
 async fn a_refused_connection_says_where() {

@@ -1,11 +1,15 @@
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use envoi_core::Phase;
 use envoi_http::client::{HttpClient, Resend};
 use envoi_testkit::ingest::IngestServer;
 use http::Method;
+use tokio::io::AsyncWriteExt;
 
-use crate::support::{Act, exchange, post, request, scripted};
+use crate::pipe::{self, NOWHERE};
+use crate::support::{Act, OK, exchange, post, read_until, request, scripted};
 
 fn client(resend: Resend) -> HttpClient {
     HttpClient::builder().resend(resend).build()
@@ -78,4 +82,30 @@ async fn idle_connections_that_were_closed_cost_nothing() {
         server.come_up().await.unwrap();
     }
     assert_eq!(server.shutdown().await.requests, 60);
+}
+
+/// TR-9: a server that closes connections that were idle for five seconds costs no request, whenever it is asked again.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_closes_idle_connections_costs_nothing() {
+    let (connector, mut made) = pipe::connector();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Some(mut stream) = made.recv().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let idle = Duration::from_secs(5);
+                while tokio::time::timeout(idle, read_until(&mut stream, b"payload")).await.is_ok()
+                    && stream.write_all(OK).await.is_ok()
+                {}
+            });
+        }
+    });
+    let client = HttpClient::builder().connector(connector).resend(Resend::Unprocessed).build();
+    for (pause, expected) in [(0, 1), (4_900, 1), (5_050, 2), (5_100, 3), (60_000, 4), (1_000, 4)] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let result = exchange(&client, post(NOWHERE)).await;
+        assert!(result.is_ok(), "after {pause} ms: {result:?}");
+        assert_eq!(connections.load(Ordering::SeqCst), expected, "after {pause} ms");
+    }
 }
