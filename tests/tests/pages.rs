@@ -65,6 +65,18 @@ fn every_block_of_rust_on_a_page_is_a_doctest() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// What needs a feature to compile may be left out without it; nothing else may.
+#[test]
+fn no_example_in_the_documentation_is_ignored() {
+    let ignored = ["```", "ignore"].concat();
+    for file in files().iter().filter(|file| file.path.starts_with("crates/") && file.is_rust()) {
+        for (number, line) in file.text.lines().enumerate() {
+            let is_ignored = line.replace("rust,", "").contains(&ignored) && !line.contains("cfg_attr(not(");
+            assert!(!is_ignored, "{}:{}: an example that nobody compiles", file.path, number + 1);
+        }
+    }
+}
+
 #[test]
 fn every_example_is_in_the_index() {
     let files = files();
