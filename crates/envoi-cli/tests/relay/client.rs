@@ -32,12 +32,14 @@ pub(crate) fn config(folder: &Folder, text: &str) -> String {
 impl Relay {
     /// Starts one on a free port.
     pub(crate) async fn start(args: &[&str]) -> Self {
-        Self::start_at("127.0.0.1:0", args).await
+        Self::start_with(args, &[]).await
     }
 
-    pub(crate) async fn start_at(listen: &str, args: &[&str]) -> Self {
-        let all = [&["relay", "--json", "--listen", listen], args].concat();
-        let mut watched = Watched::start(envoi(&all));
+    pub(crate) async fn start_with(args: &[&str], environment: &[(&str, &str)]) -> Self {
+        let all = [&["relay", "--json", "--listen", "127.0.0.1:0"], args].concat();
+        let mut command = envoi(&all);
+        command.envs(environment.iter().copied());
+        let mut watched = Watched::start(command);
         let line = watched.line_with("\"listening\"").await;
         let event: Value = serde_json::from_str(&line).unwrap();
         let address = event["address"].as_str().unwrap().parse().unwrap();

@@ -1,6 +1,7 @@
 //! Where envelopes go.
 
 use envoi_testkit::ingest::IngestServer;
+use envoi_testkit::tls::{Authority, ServerTls};
 
 use crate::client::{NOWHERE, Relay, STUCK, config, event, post};
 use crate::support::{Folder, run};
@@ -127,4 +128,30 @@ async fn unused_destinations_are_closed_and_open_again() {
     assert!(page.contains("2 destinations closed"), "{page}");
     let (run, summary) = relay.stop().await;
     assert_eq!((run.code, &summary["ledger"][0]["delivered"]), (0, &2.into()), "{summary}");
+}
+
+/// TR-5: an upstream with https is verified against the roots of the machine, which the environment may name; one that is
+/// not trusted gets nothing, and the page says why.
+#[tokio::test]
+async fn an_https_upstream_is_verified() {
+    let authority = Authority::new("relay tests");
+    let tls = ServerTls::new(authority.for_localhost());
+    let server = IngestServer::builder().tls(tls).start().await.unwrap();
+    assert!(server.dsn().starts_with("https://"));
+    let folder = Folder::new().with("roots.pem", authority.pem());
+    let config = config(&folder, "");
+    let args = ["--upstream", &server.dsn(), "--config", &config];
+
+    let stranger = Relay::start(&args).await;
+    assert_eq!(stranger.post(event(1)).await.status, 200);
+    let status =
+        stranger.until(|status| status["destinations"][0]["troubles"][0]["message"].is_string()).await;
+    let trouble = status["destinations"][0]["troubles"][0]["message"].as_str().unwrap();
+    assert!(trouble.contains("TLS"), "{trouble}");
+    stranger.kill().await;
+
+    let relay = Relay::start_with(&args, &[("SSL_CERT_FILE", &folder.name("roots.pem"))]).await;
+    assert_eq!(relay.post(event(2)).await.status, 200);
+    let arrived = server.wait_for(1, STUCK).await.unwrap();
+    assert_eq!(&**arrived[0].items()[0].payload(), b"{\"message\":\"event 2\"}");
 }

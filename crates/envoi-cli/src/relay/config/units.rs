@@ -99,4 +99,17 @@ mod tests {
             assert!(Size::parse(bad).is_err(), "{bad}");
         }
     }
+
+    proptest::proptest! {
+        /// Whatever somebody writes, it is a value within bounds or an error.
+        #[test]
+        fn any_text_is_a_value_or_an_error(text in "\\PC{0,12}|[0-9]{0,25} ?[a-zA-Z]{0,3}") {
+            if let Ok(Span(span)) = Span::parse(&text) {
+                proptest::prop_assert!(!span.is_zero());
+            }
+            if let Ok(Size(size)) = Size::parse(&text) {
+                proptest::prop_assert!(size > 0);
+            }
+        }
+    }
 }

@@ -281,4 +281,25 @@ mod tests {
         let rule: HostRule = "*.Ingest.example:8443".parse().unwrap();
         assert_eq!(rule.to_string(), "https://*.ingest.example:8443");
     }
+
+    proptest::proptest! {
+        /// Whatever a client calls its key and its project, the DSN stays on the host.
+        #[test]
+        fn no_name_leaves_the_host(key in "\\PC{0,12}|[a-z@:/?#.%]{0,8}", project in "\\PC{0,12}|[0-9@:/?#.%]{0,8}") {
+            let Ok(UpstreamText::Host(host)) = "http://h.example:81/pre".parse() else { panic!() };
+            if let Ok(dsn) = Upstream::Host(host).route(&key, &project, None) {
+                proptest::prop_assert_eq!((dsn.host(), dsn.port(), dsn.path()), ("h.example", Some(81), "/pre"));
+                proptest::prop_assert_eq!((dsn.public_key(), dsn.project_id()), (&*key, &*project));
+            }
+        }
+
+        /// Whatever somebody writes for a host, a rule shows itself so that it can be read again.
+        #[test]
+        fn rules_are_read_as_they_are_shown(text in "\\PC{0,16}|(https?://)?(\\*\\.)?[a-z.]{1,8}(:[0-9]{1,5})?") {
+            if let Ok(rule) = text.parse::<HostRule>() {
+                proptest::prop_assert_eq!(rule.to_string().parse(), Ok(rule));
+            }
+            let _ = text.parse::<UpstreamText>();
+        }
+    }
 }
