@@ -1,12 +1,14 @@
 use envoi_core::{Advice, Fault, Kind};
 use envoi_http::proxy::{ProxyConfig, ProxyError, ProxyProblem};
+use envoi_layers::latch::LatchLayer;
 use envoi_testkit::ingest::{IngestServer, Step};
 use http::StatusCode;
+use tower::Layer;
 
 use super::nginx::{Door, Nginx};
 use super::proxies::{Proxy, Way};
 use super::software::{free_port, installed};
-use super::stack::{authority_of, fault, tls_for};
+use super::stack::{authority_of, deliver, envelope, fault, stack, tls_for};
 
 /// That it is the proxy's, to be tried again, and nothing that a filter, a latch or a client report would act on.
 fn problem_of(fault: &Fault, what: &str) -> ProxyProblem {
@@ -107,5 +109,32 @@ async fn what_the_server_refuses_is_never_blamed_on_the_proxy() {
                 assert!(ProxyError::find(&fault).is_none(), "{what}");
             }
         }
+    }
+}
+
+/// BD-5, TR-5: tinyproxy answers 401 to wrong credentials, which is no reason to switch a transport off for good; the
+/// server's own 401, through the same proxy with the right ones, is.
+#[tokio::test]
+async fn a_401_of_a_proxy_trips_no_latch() {
+    if !installed(&["nginx", "tinyproxy"]) {
+        return;
+    }
+    let ingest = IngestServer::start().await.unwrap();
+    let nginx = Nginx::start(&authority_of(&ingest)).await;
+    let tls = tls_for(&nginx.authority);
+    let proxy = Proxy::start(Way::TinyproxyWithPassword, &nginx.authority).await.unwrap();
+    for door in [Door::Http, Door::Http2] {
+        let url = nginx.url(door, "localhost", "latch");
+        let latch = LatchLayer::new();
+        let wrong = ProxyConfig::new(&proxy.url_with("user:wrong@")).unwrap();
+        let failure = deliver(&latch.layer(stack(&url, &wrong, &tls)), envelope(1)).await.unwrap_err();
+        assert_eq!(ProxyError::find(failure.fault()).unwrap().status(), Some(StatusCode::UNAUTHORIZED));
+        assert!(!latch.is_tripped(), "{door:?}: {failure:?}");
+
+        ingest.script([Step::reply(StatusCode::UNAUTHORIZED)]);
+        let right = ProxyConfig::new(&proxy.url()).unwrap();
+        let failure = deliver(&latch.layer(stack(&url, &right, &tls)), envelope(1)).await.unwrap_err();
+        assert_eq!(failure.fault().status(), Some(StatusCode::UNAUTHORIZED));
+        assert!(latch.is_tripped(), "{door:?}: {failure:?}");
     }
 }
