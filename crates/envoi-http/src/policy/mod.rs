@@ -16,6 +16,9 @@
 //! | 1xx, 3xx, 6xx and above | drop | drop | drop | `Rejected` |
 //! | network errors | retry | retry | drop | see [`Kind`](envoi_core::Kind) |
 //!
+//! A 407 that gets here is that of a proxy which nobody has configured: the answers of those in a `ProxyConfig` are
+//! faults before, and are tried again.
+//!
 //! The Sentry column follows TR-8, CR-3 and OC-3: the server has counted what it refused, so it is never sent again.
 //! Its 429 is dropped as well, because the limit that comes with it is obeyed by the filter further up. Every cell
 //! can be changed:
