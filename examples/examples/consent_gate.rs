@@ -49,7 +49,7 @@ impl<S: Clone> Clone for Consent<S> {
 
 async fn until_given(mut given: watch::Receiver<bool>) {
     if given.wait_for(|given| *given).await.is_err() {
-        pending().await // nobody is left who could agree
+        pending::<()>().await; // nobody is left who could agree
     }
 }
 
