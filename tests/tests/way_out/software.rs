@@ -30,9 +30,12 @@ pub(crate) fn installed(names: &[&str]) -> bool {
         return true;
     }
     assert!(std::env::var_os("CI").is_none(), "{missing:?} are not installed: `./check test` installs them");
-    eprintln!(
-        "!! SKIPPED: {missing:?} are not installed, so nothing was tested; `./check test` installs them"
+    // Not by `eprintln!`, which the test harness keeps to itself.
+    let said = writeln!(
+        io::stderr(),
+        "\n!! SKIPPED: {missing:?} are not installed, so nothing was tested; `./check test` installs them"
     );
+    said.unwrap();
     false
 }
 
