@@ -51,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "UPSTREAM", env = "ENVOI_UPSTREAM", hide_env_values = true)]
     upstream: Option<String>,
 
-    /// With pass-through: a host that envelopes may go to, [scheme://][*.]host[:port]; may be repeated
+    /// With pass-through: a host that envelopes may go to (HOST or *.HOST, with scheme and port if need be); may be repeated
     #[arg(long, value_name = "HOST")]
     upstream_host: Vec<HostRule>,
 

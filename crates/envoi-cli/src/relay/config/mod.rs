@@ -1,6 +1,6 @@
 //! What a relay is told: the command line, and a file below it.
 //!
-//! [`units`] reads times and sizes, [`upstream`] is where envelopes go, [`file`] is the file, [`settings`] puts all
+//! [`units`] reads times and sizes, [`upstream`] is where envelopes go, [`mod@file`] is the file, [`settings`] puts all
 //! together and has the defaults.
 
 mod file;
