@@ -44,7 +44,8 @@ impl<D, R> BatchBuilder<D, R> {
     /// What is told of every loss, once (BD-7): one call for a batch that is given up, one for the events that gave way since
     /// the last call, one for what a shutdown leaves behind. Without a handler there is one warning per process.
     ///
-    /// It runs in the background, or at the end of a shutdown on the thread that waits for it. What it logs through this
+    /// It runs in the background, where deliveries wait for it, so it should be quick and not wait for this transport; or at
+    /// the end of a shutdown on the thread that waits for it. What it logs through this
     /// transport is refused, so it cannot feed on itself; if it panics nothing else happens.
     pub fn on_error(mut self, handler: impl Fn(&DeliveryError) + Send + Sync + 'static) -> Self {
         self.handler = Some(Arc::new(handler));

@@ -84,6 +84,19 @@ impl BatchTransport {
         self.sums().outcome_since(before, is_complete, false)
     }
 
+    /// Waits until nothing is left to send, at most `within`: unlike a flush also for what an earlier run left in the
+    /// [disk buffer](crate::BatchBuilder::disk_buffer), ten batches a second, and for what is logged meanwhile. Cancel safe.
+    ///
+    /// Needs a tokio runtime with timers.
+    pub async fn drain(&self, within: Duration) -> BatchOutcome {
+        let (inner, before, end) = (&self.inner, self.sums(), Instant::now() + within.min(FAR));
+        let mark = inner.queue.flush(inner.clock.now());
+        inner.queue.wait(mark, within).await;
+        let drained = inner.outbox.drain(end.saturating_duration_since(Instant::now())).await;
+        let is_complete = inner.queue.is_past(mark) && drained.is_complete();
+        self.sums().outcome_since(before, is_complete, false)
+    }
+
     /// Shuts the transport down: accepts nothing more, delivers what it can, at most `within`, drops the rest and reports it,
     /// or leaves it in the disk buffer (BD-9). To do so again is harmless. Cancel safe: the shutdown goes on without you.
     ///

@@ -27,7 +27,7 @@
 //! | attempts per batch, ever | 3 (BD-1) | [`attempts`](BatchBuilder::attempts) |
 //! | waits between them | 100 ms, 400 ms, and up to 50 % more (BD-1) | [`schedule`](BatchBuilder::schedule) |
 //! | what is tried again | network errors, timeouts, 5xx, 408, 429 (BD-2) | [`policy`](BatchBuilder::policy) |
-//! | `Retry-After` | in seconds or as a date, up to 60 s (BD-3) | [`longest_server_wait`](BatchBuilder::longest_server_wait) |
+//! | `Retry-After` of a 429, or a 408 or 5xx that has one | in seconds or as a date, up to 60 s (BD-3) | [`longest_server_wait`](BatchBuilder::longest_server_wait) |
 //! | one attempt | 10 s (BD-6) | [`attempt_timeout`](BatchBuilder::attempt_timeout) |
 //! | circuit breaker | 5 failed batches open it for 30 s, then one probe (BD-4) | [`breaker`](BatchBuilder::breaker) |
 //! | 401, 403 of the server | nothing is sent any more in this process (BD-5) | |

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use envoi::batch::{BatchBuildError, BatchBuilder};
-use envoi_core::{Clock, SystemClock};
 use envoi_testkit::ingest::{IngestServer, Step};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
@@ -13,14 +12,6 @@ use crate::support::{MILLI, PATIENCE, Told, account, listen};
 /// A pace that does not hold tests up.
 fn at(url: &str, dir: &tempfile::TempDir, told: &Told) -> BatchBuilder {
     envoi::batch(url).disk_buffer(dir.path().join("buffer")).on_error(listen(told))
-}
-
-async fn until(mut is_so: impl FnMut() -> bool) {
-    let end = SystemClock.now() + Duration::from_secs(20);
-    while !is_so() {
-        assert!(SystemClock.now() < end, "it never comes to that");
-        tokio::task::yield_now().await;
-    }
 }
 
 /// BD-9, OC-1: nobody listens, the program ends; the next one delivers what is there, and nothing was reported as lost.
@@ -43,7 +34,8 @@ async fn what_a_shutdown_leaves_is_sent_by_the_next_run() {
     let logger = at(&server.url(), &dir, &told).build().unwrap();
     assert_eq!((account(&logger).posted, logger.disk_stats().unwrap().entries), (45, 3), "found is posted");
     logger.log("new").unwrap();
-    until(|| account(&logger).delivered >= 45).await;
+    let drained = logger.drain(PATIENCE).await;
+    assert_eq!((drained.is_complete, drained.left, account(&logger).delivered), (true, 0, 46));
     let outcome = logger.shutdown(PATIENCE).await;
     assert_eq!((outcome.is_complete, account(&logger).held()), (true, Some(0)));
     assert!(told.lock().unwrap().is_empty());
@@ -66,7 +58,7 @@ async fn three_attempts_in_all_runs() {
     drop(logger);
 
     let logger = at(&server.url(), &dir, &told).build().unwrap();
-    until(|| account(&logger).held() == Some(0)).await;
+    assert!(logger.drain(PATIENCE).await.is_complete);
     assert_eq!((account(&logger).refused[&502], told.lock().unwrap().clone()), (1, vec![("other", 1)]));
     assert_eq!(server.requests().len(), 3);
     assert!(logger.shutdown(PATIENCE).await.is_complete);
