@@ -88,7 +88,9 @@ fn main() -> Result<(), Error> {
         .requests()
         .iter()
         .filter(|request| request.status == Some(StatusCode::ACCEPTED))
-        .map(|request| serde_json::from_slice::<Vec<serde_json::Value>>(&request.body).map(|batch| batch.len()))
+        .map(|request| {
+            serde_json::from_slice::<Vec<serde_json::Value>>(&request.body).map(|batch| batch.len())
+        })
         .sum::<Result<usize, _>>()?;
     assert_eq!(account.delivered, received as u64);
     assert_eq!(account.refused_total(), lost.load(Ordering::Relaxed), "each loss was told once");
