@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 STUCK = 60
@@ -104,6 +105,16 @@ class Page:
             return ""
 
     def picture(self, path: Path) -> bytes:
-        data = base64.b64decode(self._call("Page.captureScreenshot", captureBeyondViewport=True)["data"])
+        """What is to be seen. While the page is being replaced there is nothing, so it is tried again."""
+        deadline = time.monotonic() + STUCK
+        while True:
+            try:
+                shot = self._call("Page.captureScreenshot", captureBeyondViewport=True)
+                break
+            except Refused:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+        data = base64.b64decode(shot["data"])
         path.write_bytes(data)
         return data
