@@ -109,14 +109,14 @@ fn waiting(
 }
 
 /// Our disk buffer, through its public front.
-pub(crate) fn ours(dir: &Path, way: Way, body: &Bytes, count: u64) -> Figures {
+pub(crate) fn ours(dir: &Path, way: Way, body: &Bytes, count: u64, prewrite: bool) -> Figures {
     let durability = match way {
         Way::Os => Durability::Os,
         Way::Interval => Durability::Interval(INTERVAL),
         Way::Group(_) => Durability::Group,
         Way::PerRecord | Way::Waiting => Durability::PerRecord,
     };
-    let ours = Ours::new(dir, config(durability));
+    let ours = Ours::new(dir, config(durability).prewrite(prewrite));
     match way {
         Way::Os | Way::Interval | Way::PerRecord => {
             let threads = if way == Way::Interval { 4 } else { 1 };

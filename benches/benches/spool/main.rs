@@ -19,7 +19,7 @@ use envoi_benches::samples;
 use enqueue::Way;
 use rivals::{Files, Plain, Redb, Rival};
 
-const STORES: [&str; 4] = ["plain file", "envoi", "file per envelope", "redb"];
+const STORES: [&str; 5] = ["plain file", "envoi", "file per envelope", "redb", "envoi, zeros ahead"];
 const SIZES: [(&str, usize); 2] = [("4 KiB", 4 << 10), ("40 KiB", 40 << 10)];
 
 /// What is measured, how many records of 4 KiB, and how many times fewer for a file per envelope.
@@ -81,11 +81,16 @@ fn text(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
 }
 
-fn of_store<T>(store: usize, name: &str, ours: impl FnOnce(&Path) -> T, theirs: impl Theirs<T>) -> Option<T> {
+fn of_store<T>(
+    store: usize,
+    name: &str,
+    ours: impl FnOnce(&Path) -> Option<T>,
+    theirs: impl Theirs<T>,
+) -> Option<T> {
     let dir = Dir::new(name);
     match store {
         0 => theirs.run(&dir.0, Plain::new(&dir.0)),
-        1 => Some(ours(&dir.0)),
+        1 | 4 => ours(&dir.0),
         2 => theirs.run(&dir.0, Files::new(&dir.0)),
         _ => theirs.run(&dir.0, Redb::new(&dir.0)),
     }
@@ -141,12 +146,17 @@ fn enqueue_table(effort: Effort) {
                     say(&format!("round {}: {size}, {name}", round + 1));
                     in_turn(round, STORES.len(), |store| {
                         let count = if store == 2 { (count / fewer).max(256) } else { count };
-                        let ours = |dir: &Path| enqueue::ours(dir, way, &body, count);
+                        let prewrite = store == 4;
+                        let ours = |dir: &Path| {
+                            let pays = !matches!(way, Way::Os | Way::Interval);
+                            (pays || !prewrite).then(|| enqueue::ours(dir, way, &body, count, prewrite))
+                        };
                         of_store(store, "enqueue", ours, Enqueue(way, &body, count))
                     })
                 })
                 .collect();
-            for (store, title) in STORES.into_iter().enumerate() {
+            let shown = STORES.into_iter().enumerate();
+            for (store, title) in shown.filter(|(store, _)| rounds[0][*store].is_some()) {
                 let of = |of: fn(enqueue::Figures) -> f64| column(&rounds, store, of);
                 table.row([
                     size.to_owned(),
@@ -182,7 +192,7 @@ fn drain_table(effort: Effort) {
             .map(|round| {
                 say(&format!("round {}: {size}, out again", round + 1));
                 let of = |store, cached, count| {
-                    let ours = |dir: &Path| drain::ours(dir, &body, count, cached);
+                    let ours = |dir: &Path| Some(drain::ours(dir, &body, count, cached));
                     of_store(store, "drain", ours, Drain(&body, count))
                 };
                 let few = (count / 4).max(256);

@@ -4,8 +4,10 @@ use crate::fs::{FsFile, read_full};
 
 /// One large read while searching.
 pub(crate) const WIDE: usize = 64 * 1024;
-/// One read while going from header to header.
-const NARROW: usize = 1024;
+/// One read while going from header to header: what most headers need, with their meta.
+const NARROW: usize = 256;
+/// From here on it takes less to read the header alone than all that is in between.
+const FAR: u64 = 4096;
 
 /// A file seen through a buffer of bounded size.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ impl<'a, F: FsFile> Window<'a, F> {
 
     /// Says how far the reader is going to jump.
     pub(crate) fn stride(&mut self, bytes: u64) {
-        self.chunk = if bytes > 3 * NARROW as u64 { NARROW } else { WIDE };
+        self.chunk = if bytes > FAR { NARROW } else { WIDE };
     }
 
     /// `want` bytes at `at`, fewer at the end of the file.

@@ -13,6 +13,7 @@ use super::entry::{Address, Body, Entry};
 use super::front::{Event, Events, Front};
 use super::inner::Inner;
 use super::meta::{GlobalId, Label, MetaReader, RecordMeta, decode_news};
+use super::shelf::{Shelf, Stock};
 use super::slot::{Claim, SPOOL, Slot, occupied, owner, slot_name};
 use super::{OnBusy, OpenError, SpoolConfig};
 
@@ -29,8 +30,8 @@ pub(super) struct Disk<F: Fs> {
 
 /// A slot, and what was found in its lanes.
 type Opened<F> = (Slot<F>, Vec<Recovery>);
-/// Entries by lane.
-pub(super) type Entries<P> = Vec<(usize, Entry<P>)>;
+/// Entries by lane, and within it by age.
+pub(super) type Entries<P> = [Stock<P>; Lane::COUNT];
 
 /// A recovered record.
 struct Recovered<C> {
@@ -237,7 +238,7 @@ impl<F: Fs> Disk<F> {
         recovered.sort_unstable_by_key(|found| {
             (found.enqueued_ms, found.address.source, found.place, found.address.seq)
         });
-        let mut entries = Vec::with_capacity(recovered.len());
+        let mut entries: Entries<P> = Default::default();
         let mut sums: Vec<(P::Category, u64)> = Vec::new();
         for Recovered { address, enqueued_ms, size, attempts, label, .. } in recovered {
             if !replaced.is_empty() {
@@ -269,7 +270,8 @@ impl<F: Fs> Disk<F> {
                 writes: 0,
                 volatile: false,
             };
-            entries.push((address.lane, entry));
+            // It gets its number on the shelf.
+            entries[address.lane].push((0, (Shelf::turn(&entry), entry)));
         }
         told.events.push(Event::Found(sums.into()));
         (entries, told)
@@ -350,12 +352,11 @@ where
 }
 
 /// Puts recovered entries on the shelves.
-pub(super) fn stock<P: Itemized>(front: &mut Front<P>, entries: Entries<P>) {
-    let mut lanes: [Vec<(u64, Entry<P>)>; Lane::COUNT] = Default::default();
-    for (lane, entry) in entries {
-        lanes[lane].push((front.order(), entry));
+pub(super) fn stock<P: Itemized>(front: &mut Front<P>, mut entries: Entries<P>) {
+    for (order, _) in entries.iter_mut().flatten() {
+        *order = front.order();
     }
-    for (shelf, entries) in front.shelves.iter_mut().zip(lanes) {
+    for (shelf, entries) in front.shelves.iter_mut().zip(entries) {
         shelf.stock(entries);
     }
 }

@@ -26,6 +26,9 @@ pub(super) enum Place {
     Parked,
 }
 
+/// What a shelf is filled with: the number of each entry, its place, the entry.
+pub(super) type Stock<P> = Vec<(u64, (Place, Entry<P>))>;
+
 /// What a lane has to send.
 pub(super) enum Choice<P: Itemized> {
     Ready(u64, Entry<P>),
@@ -126,20 +129,19 @@ impl<P: Itemized> Shelf<P> {
         if entry.replayed { Place::Replayed } else { Place::Ready }
     }
 
-    /// Puts many that wait for their turn, of which none is here yet, by age.
-    pub(super) fn stock(&mut self, entries: Vec<(u64, Entry<P>)>) {
-        for (_, entry) in &entries {
+    /// Puts many that wait for their turn.
+    pub(super) fn stock(&mut self, entries: Stock<P>) {
+        for (_, (_, entry)) in &entries {
             self.add_up(entry);
         }
-        let of = |is_replayed| {
-            let of = entries.iter().filter(move |(_, entry)| entry.replayed == is_replayed);
+        let of = |place| {
+            let of = entries.iter().filter(move |(_, (of, _))| *of == place);
             of.map(|(order, _)| *order).collect::<BTreeSet<u64>>()
         };
-        self.ready.append(&mut of(false));
-        self.replayed.append(&mut of(true));
-        // Made at once, which packs them tighter than one by one.
-        let mut entries: BTreeMap<_, _> =
-            entries.into_iter().map(|(order, entry)| (order, (Self::turn(&entry), entry))).collect();
+        self.ready.append(&mut of(Place::Ready));
+        self.replayed.append(&mut of(Place::Replayed));
+        // Made at once, which packs them tighter than one by one, and in place.
+        let mut entries: BTreeMap<_, _> = entries.into_iter().collect();
         self.entries.append(&mut entries);
     }
 
