@@ -5,16 +5,15 @@ use std::time::Instant;
 
 use envoi_core::{
     Depth, DiscardReason, Failure, Fate, Fault, IsLimited, Itemized, Kind, Lane, Lease, LeaseId, LossSink,
-    Meta, Next, Origin, Parcel, Payload, Settle, Store, StoreHost,
+    Meta, Next, Origin, Parcel, Settle, Store, StoreHost,
 };
-use envoi_envelope::{DataCategory as Category, Envelope};
 
-struct Entry {
+struct Entry<P> {
     number: u64,
     tag: u64,
     since: Instant,
     lane: Lane,
-    envelope: Envelope,
+    payload: P,
     attempt: u32,
     origin: Origin,
     on_loan: bool,
@@ -22,68 +21,67 @@ struct Entry {
     until_server: bool,
 }
 
-impl Entry {
-    fn is_held(&self, limited: &mut Option<IsLimited<'_, Category>>) -> bool {
-        limited.as_mut().is_some_and(|limited| self.envelope.is_held(limited))
+impl<P: Itemized> Entry<P> {
+    fn is_held(&self, limited: &mut Option<IsLimited<'_, P::Category>>) -> bool {
+        limited.as_mut().is_some_and(|limited| self.payload.is_held(limited))
     }
 }
 
-#[derive(Default)]
-struct State {
+struct State<P> {
     /// Oldest first.
-    entries: Vec<Entry>,
+    entries: Vec<Entry<P>>,
     appended: u64,
     pace: Option<Instant>,
     closed: bool,
 }
 
-#[derive(Default)]
-pub(crate) struct Disk {
-    host: OnceLock<Arc<dyn StoreHost<Category>>>,
+pub(crate) struct Disk<P: Itemized> {
+    host: OnceLock<Arc<dyn StoreHost<P::Category>>>,
     /// How many entries there may be; the oldest gives way.
     most: usize,
-    state: Mutex<State>,
+    state: Mutex<State<P>>,
 }
 
-impl Disk {
+impl<P: Itemized + Clone> Disk<P> {
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, ..Self::default() }
+        let state = State { entries: Vec::new(), appended: 0, pace: None, closed: false };
+        Self { host: OnceLock::new(), most, state: Mutex::new(state) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<P>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All that would be there after a restart.
-    pub(crate) fn kept(&self) -> Vec<Envelope> {
-        self.lock().entries.iter().map(|entry| entry.envelope.clone()).collect()
+    /// All that would be there after a restart, and how often it was tried.
+    pub(crate) fn kept(&self) -> Vec<(P, u32)> {
+        self.lock().entries.iter().map(|entry| (entry.payload.clone(), entry.attempt)).collect()
     }
 }
 
-impl Store<Envelope> for Disk {
-    fn connect(&self, host: Arc<dyn StoreHost<Category>>) {
+impl<P: Itemized + Clone> Store<P> for Disk<P> {
+    fn connect(&self, host: Arc<dyn StoreHost<P::Category>>) {
         self.held(&mut |category, quantity| host.found(category, quantity));
         let _ = self.host.set(host);
     }
 
-    fn append(&self, parcel: Parcel<Envelope>, tag: u64, now: Instant) -> Result<Fate, Failure<Envelope>> {
+    fn append(&self, parcel: Parcel<P>, tag: u64, now: Instant) -> Result<Fate, Failure<P>> {
         let mut state = self.lock();
         if state.closed {
             return Err(Failure::new(Fault::new(Kind::Closed), parcel));
         }
-        let here = |entry: &&Entry| !entry.on_loan;
+        let here = |entry: &&Entry<P>| !entry.on_loan;
         let full = state.entries.iter().filter(here).count() >= self.most;
         let evicted = full.then(|| state.entries.iter().position(|entry| !entry.on_loan)).flatten();
         let evicted = evicted.map(|at| state.entries.remove(at));
-        let (envelope, Meta { attempt, origin, .. }) = parcel.into_parts();
+        let (payload, Meta { attempt, origin, .. }) = parcel.into_parts();
         state.appended += 1;
-        let (number, lane) = (state.appended, envelope.lane());
+        let (number, lane) = (state.appended, payload.lane());
         state.entries.push(Entry {
             number,
             tag,
             since: now,
             lane,
-            envelope,
+            payload,
             attempt,
             origin,
             on_loan: false,
@@ -92,10 +90,10 @@ impl Store<Envelope> for Disk {
         });
         drop(state);
         if let (Some(entry), Some(host)) = (evicted, self.host.get()) {
-            entry.envelope.tally(&mut |category, quantity| {
+            entry.payload.tally(&mut |category, quantity| {
                 host.lost(DiscardReason::CacheOverflow, category, quantity);
             });
-            entry.envelope.carried_losses(&mut |reason, category, quantity| {
+            entry.payload.carried_losses(&mut |reason, category, quantity| {
                 host.restore(reason, category, quantity);
             });
             host.gone(entry.tag);
@@ -103,12 +101,7 @@ impl Store<Envelope> for Disk {
         Ok(Fate::Stored)
     }
 
-    fn lease(
-        &self,
-        lane: Lane,
-        now: Instant,
-        mut limited: Option<IsLimited<'_, Category>>,
-    ) -> Next<Envelope> {
+    fn lease(&self, lane: Lane, now: Instant, mut limited: Option<IsLimited<'_, P::Category>>) -> Next<P> {
         let mut state = self.lock();
         let (mut held, mut due) = (false, None::<Instant>);
         let pace = state.pace;
@@ -129,7 +122,7 @@ impl Store<Envelope> for Disk {
             entry.on_loan = true;
             entry.not_before = None;
             let meta = Meta { attempt: entry.attempt, origin: entry.origin, ..Meta::default() };
-            let parcel = Parcel::with_meta(entry.envelope.clone(), meta);
+            let parcel = Parcel::with_meta(entry.payload.clone(), meta);
             return Next::Ready(Lease {
                 id: LeaseId(entry.number),
                 tag: entry.tag,
@@ -144,7 +137,7 @@ impl Store<Envelope> for Disk {
         }
     }
 
-    fn settle(&self, lease: LeaseId, outcome: Settle<Envelope>, _: Instant) {
+    fn settle(&self, lease: LeaseId, outcome: Settle<P>, _: Instant) {
         let mut state = self.lock();
         let Some(at) = state.entries.iter().position(|entry| entry.number == lease.0) else { return };
         let entry = &mut state.entries[at];
@@ -153,8 +146,8 @@ impl Store<Envelope> for Disk {
             Settle::Delivered | Settle::Discarded => drop(state.entries.remove(at)),
             Settle::Abandoned => {}
             Settle::Return { parcel, not_before, until_server } => {
-                let (envelope, meta) = parcel.into_parts();
-                (entry.envelope, entry.attempt) = (envelope, meta.attempt);
+                let (payload, meta) = parcel.into_parts();
+                (entry.payload, entry.attempt) = (payload, meta.attempt);
                 (entry.not_before, entry.until_server) = (not_before, until_server);
             }
         }
@@ -180,9 +173,9 @@ impl Store<Envelope> for Disk {
         Depth { parcels: here.count(), ..Depth::default() }
     }
 
-    fn held(&self, visit: &mut dyn FnMut(&Category, u64)) {
+    fn held(&self, visit: &mut dyn FnMut(&P::Category, u64)) {
         for entry in self.lock().entries.iter().filter(|entry| !entry.on_loan) {
-            entry.envelope.tally(visit);
+            entry.payload.tally(visit);
         }
     }
 

@@ -13,111 +13,43 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod checks;
+mod clock;
 mod disk;
 mod freight;
 mod layers;
 mod run;
 mod sabotage;
 mod schedule;
+mod seeds;
 mod server;
 mod stack;
 mod weather;
 mod world;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
 
-use run::{Failed, Summary, run};
+use run::{Summary, run};
 use sabotage::Sabotage;
 use schedule::Plan;
+use seeds::{check_all, cut_down, to_run};
 
 const SEEDS: Range<u64> = 0..20_000;
-
-fn regressions() -> Vec<u64> {
-    let lines = include_str!("regressions.txt").lines();
-    lines.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
-}
-
-/// Leaves out steps as long as the schedule fails without them.
-fn cut_down(plan: &Plan) -> (Plan, Failed) {
-    let mut plan = plan.clone();
-    let mut failed =
-        run(&plan, None, true).err().unwrap_or(Failed { why: "not again".to_owned(), diary: String::new() });
-    let mut chunk = plan.steps.len().div_ceil(2);
-    while chunk > 0 {
-        let mut at = 0;
-        while at < plan.steps.len() {
-            let mut shorter = plan.clone();
-            shorter.steps.drain(at..(at + chunk).min(plan.steps.len()));
-            match run(&shorter, None, true) {
-                Err(still) => (plan, failed) = (shorter, still),
-                Ok(_) => at += chunk,
-            }
-        }
-        chunk /= 2;
-    }
-    (plan, failed)
-}
 
 /// Runs one seed; a failure is cut down and told.
 fn check(seed: u64) -> Result<Summary, String> {
     let plan = Plan::random(seed);
     run(&plan, None, false).map_err(|first| {
-        let (shorter, failed) = cut_down(&plan);
+        let with = |steps: &[_]| Plan { steps: steps.to_vec(), ..plan.clone() };
+        let (steps, failed) =
+            cut_down(&plan.steps, first.clone(), |steps| run(&with(steps), None, true).err());
         format!(
             "seed {seed}: {}\n\ncut down: {}\n{}\n{}",
             first.why,
             failed.why,
-            shorter.describe(),
+            with(&steps).describe(),
             failed.diary
         )
     })
-}
-
-/// A schedule takes milliseconds; one that takes this long spins or waits for something that never comes.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Runs seeds on two threads and stops at the first failure.
-fn check_all(seeds: &[u64]) -> Summary {
-    let next = AtomicUsize::new(0);
-    let work = |signs: mpsc::Sender<u64>| -> Result<Summary, String> {
-        let mut sum = Summary::default();
-        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-            signs.send(*seed).unwrap();
-            let summary = check(*seed).inspect_err(|_| next.store(seeds.len(), Ordering::Relaxed))?;
-            sum.requests += summary.requests;
-            sum.items += summary.items;
-        }
-        Ok(sum)
-    };
-    std::thread::scope(|scope| {
-        let workers = [(); 2].map(|()| {
-            let (signs, life) = mpsc::channel();
-            scope.spawn(move || watch(&life));
-            let work = &work;
-            scope.spawn(move || work(signs))
-        });
-        let parts = workers.map(|worker| worker.join().unwrap().unwrap_or_else(|words| panic!("{words}")));
-        let [one, two] = parts;
-        Summary { requests: one.requests + two.requests, items: one.items + two.items }
-    })
-}
-
-/// Ends the process if a schedule does not end: a thread that spins cannot be stopped otherwise.
-fn watch(life: &mpsc::Receiver<u64>) {
-    let mut seed = None;
-    loop {
-        match life.recv_timeout(PATIENCE) {
-            Ok(begun) => seed = Some(begun),
-            Err(mpsc::RecvTimeoutError::Disconnected) => return,
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                eprintln!("seed {seed:?} does not end");
-                std::process::exit(101);
-            }
-        }
-    }
 }
 
 /// TR-1, TR-2, RL-8, CR-1, CR-3, CR-5, CR-6, decisions 11, 14, 16 and 17: whatever happens, what was posted is delivered,
@@ -133,12 +65,9 @@ fn the_books_balance_under_any_schedule() {
         }
         return;
     }
-    let range = std::env::var("ENVOI_SIM_SEEDS").map_or(SEEDS, |range| {
-        let (from, to) = range.split_once("..").unwrap();
-        from.parse().unwrap()..to.parse().unwrap()
-    });
-    let seeds: Vec<u64> = regressions().into_iter().chain(range).collect();
-    let sum = check_all(&seeds);
+    let seeds = to_run(include_str!("regressions.txt"), SEEDS);
+    let parts = check_all(&seeds, check);
+    let sum = parts.iter().fold(Summary::default(), Summary::and);
     println!("{} schedules, {sum:?}", seeds.len());
     assert!(sum.requests > seeds.len() as u64, "the schedules are too tame: {sum:?}");
 }

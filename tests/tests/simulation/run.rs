@@ -17,6 +17,7 @@ use crate::disk::Disk;
 use crate::freight::{Counts, EnvelopePlan, Losses, add};
 use crate::sabotage::Sabotage;
 use crate::schedule::{Ending, Plan, Step, Wait};
+use crate::seeds::Failed;
 use crate::stack::{Builder, Stack};
 use crate::weather::Weather;
 use crate::world::World;
@@ -36,7 +37,7 @@ pub(crate) struct Run<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) world: Arc<World>,
     pub(crate) posted: Posted,
-    pub(crate) disk: Option<Arc<Disk>>,
+    pub(crate) disk: Option<Arc<Disk<Envelope>>>,
     pub(crate) handles: Vec<Outbox<Envelope>>,
     pub(crate) second: Option<Outbox<Envelope>>,
     drivers: Vec<JoinHandle<()>>,
@@ -53,11 +54,10 @@ pub(crate) struct Summary {
     pub(crate) items: u64,
 }
 
-/// Why a run failed, and its diary.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) why: String,
-    pub(crate) diary: String,
+impl Summary {
+    pub(crate) fn and(self, other: &Self) -> Self {
+        Self { requests: self.requests + other.requests, items: self.items + other.items }
+    }
 }
 
 /// Runs a schedule from beginning to end.
@@ -72,7 +72,7 @@ pub(crate) fn run(plan: &Plan, sabotage: Option<Sabotage>, with_diary: bool) -> 
             let builder = Builder { setup, world: &world, sabotage };
             let disk = setup.durable.then(|| Arc::new(Disk::new(setup.capacity.0)));
             let store: Arc<dyn Store<Envelope>> = match &disk {
-                Some(disk) => Arc::<Disk>::clone(disk),
+                Some(disk) => Arc::<Disk<Envelope>>::clone(disk),
                 None => Arc::new(builder.memory()),
             };
             let posted = replay(plan, &world, &*store);
@@ -112,7 +112,13 @@ fn words_of(panic: &(dyn Any + Send)) -> String {
 }
 
 impl<'a> Run<'a> {
-    fn new(plan: &'a Plan, world: Arc<World>, stack: Stack, posted: Posted, disk: Option<Arc<Disk>>) -> Self {
+    fn new(
+        plan: &'a Plan,
+        world: Arc<World>,
+        stack: Stack,
+        posted: Posted,
+        disk: Option<Arc<Disk<Envelope>>>,
+    ) -> Self {
         let mut drivers = vec![stack.driver];
         let second = stack.second.map(|(second, driver)| {
             drivers.push(driver);
@@ -227,7 +233,8 @@ impl<'a> Run<'a> {
 
     /// What would be there after a restart.
     pub(crate) fn kept(&self) -> Vec<Envelope> {
-        self.disk.as_ref().map(|disk| disk.kept()).unwrap_or_default()
+        let kept = self.disk.as_ref().map(|disk| disk.kept()).unwrap_or_default();
+        kept.into_iter().map(|(envelope, _)| envelope).collect()
     }
 
     /// What the first listener has heard.

@@ -21,11 +21,12 @@ use tower::timeout::Timeout;
 use tower::util::BoxService;
 use tower::{Layer, ServiceExt, service_fn};
 
+use crate::clock::SimClock;
 use crate::layers::{BeforeSend, Delivery, Panics};
 use crate::sabotage::{Flawed, Sabotage, Wrong, twice};
 use crate::schedule::{ExchangeLayer, Setup, UserLayer};
 use crate::server::{SimBody, exchange};
-use crate::world::{SimClock, World};
+use crate::world::World;
 
 type Exchange = BoxService<Request<Segments>, Response<SimBody>, BoxError>;
 

@@ -3,39 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
-use envoi_core::{Clock, Lane, Ledger};
+use envoi_core::{Lane, Ledger};
 use envoi_envelope::reports::ClientReports;
 use envoi_envelope::{DataCategory as Category, RateLimits};
 use fastrand::Rng;
 
+use crate::clock::SimClock;
 use crate::freight::{Catalogue, Counts, Losses};
 use crate::weather::{Manners, Weather};
-
-/// Tokio's time, with a wall time that is the same in every run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SimClock(Instant);
-
-impl SimClock {
-    pub(crate) fn new() -> Self {
-        Self(tokio::time::Instant::now().into_std())
-    }
-
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.now() - self.0
-    }
-}
-
-impl Clock for SimClock {
-    fn now(&self) -> Instant {
-        tokio::time::Instant::now().into_std()
-    }
-
-    fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) + self.elapsed()
-    }
-}
 
 /// What the server has seen and done.
 pub(crate) struct Server {
