@@ -11,9 +11,12 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 /// The name of its thread.
 pub const THREAD: &str = "server";
@@ -49,6 +52,16 @@ impl Server {
     /// Starts a server that answers `latency` after it has read a request.
     #[must_use]
     pub fn start(latency: Duration) -> Self {
+        Self::start_with(latency, None)
+    }
+
+    /// Starts a server that speaks TLS, and HTTP/2 if that is what is agreed upon.
+    #[must_use]
+    pub fn start_tls(config: Arc<ServerConfig>) -> Self {
+        Self::start_with(Duration::ZERO, Some(config.into()))
+    }
+
+    fn start_with(latency: Duration, tls: Option<TlsAcceptor>) -> Self {
         let shared = Arc::new(Shared::default());
         let (up, states) = watch::channel(State::Up);
         let (sender, receiver) = mpsc::channel();
@@ -56,7 +69,7 @@ impl Server {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new().name(THREAD.into()).spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(serve(latency, shared, states, &sender));
+                runtime.block_on(serve(Terms { latency, tls, shared }, states, &sender));
             })
         };
         let address = receiver.recv().unwrap();
@@ -112,12 +125,15 @@ impl Drop for Server {
     }
 }
 
-async fn serve(
+/// How a connection is served.
+#[derive(Clone)]
+struct Terms {
     latency: Duration,
+    tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
-    mut states: watch::Receiver<State>,
-    ready: &mpsc::Sender<SocketAddr>,
-) {
+}
+
+async fn serve(terms: Terms, mut states: watch::Receiver<State>, ready: &mpsc::Sender<SocketAddr>) {
     let mut address = SocketAddr::from(([127, 0, 0, 1], 0));
     loop {
         let state = *states.borrow_and_update();
@@ -132,7 +148,7 @@ async fn serve(
                 let _ = ready.send(address);
                 let current = states.clone();
                 tokio::select! {
-                    () = accept(&listener, latency, &shared, &current) => {}
+                    () = accept(&listener, &terms, &current) => {}
                     _ = states.changed() => {}
                 }
             }
@@ -140,27 +156,40 @@ async fn serve(
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    latency: Duration,
-    shared: &Arc<Shared>,
-    states: &watch::Receiver<State>,
-) {
+async fn accept(listener: &TcpListener, terms: &Terms, states: &watch::Receiver<State>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let _ = stream.set_nodelay(true);
-        let (shared, mut states) = (Arc::clone(shared), states.clone());
+        let (terms, mut states) = (terms.clone(), states.clone());
         tokio::spawn(async move {
-            let service =
-                hyper::service::service_fn(move |request| answer(request, latency, Arc::clone(&shared)));
-            let mut http = hyper::server::conn::http1::Builder::new();
-            let connection = http.pipeline_flush(true).serve_connection(TokioIo::new(stream), service);
+            let connection = async move {
+                let Some(tls) = &terms.tls else { return http1(stream, &terms).await };
+                let Ok(stream) = tls.accept(stream).await else { return };
+                match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => http2(stream, &terms).await,
+                    _ => http1(stream, &terms).await,
+                }
+            };
             tokio::select! {
-                _ = connection => {}
+                () = connection => {}
                 _ = states.changed() => {}
             }
         });
     }
+}
+
+async fn http1(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, terms: &Terms) {
+    let service =
+        hyper::service::service_fn(|request| answer(request, terms.latency, Arc::clone(&terms.shared)));
+    let mut http = hyper::server::conn::http1::Builder::new();
+    let _ = http.pipeline_flush(true).serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, terms: &Terms) {
+    let (latency, shared) = (terms.latency, Arc::clone(&terms.shared));
+    let service = hyper::service::service_fn(move |request| answer(request, latency, Arc::clone(&shared)));
+    let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    let _ = http.serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn answer(
