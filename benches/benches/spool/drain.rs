@@ -45,11 +45,11 @@ fn measure(
     let start = now();
     append();
     let (queued, full) = (now(), size(dir) as f64 / payload);
-    let paused = queued.elapsed();
+    let paused = now() - queued;
     let begun = now();
     assert_eq!(drain(), count);
     let drained = per_second(count, begun);
-    let both = count as f64 / (start.elapsed() - paused).as_secs_f64();
+    let both = count as f64 / ((now() - start) - paused).as_secs_f64();
     tidy();
     Figures { drain: drained, both, full, empty: size(dir) as f64 / payload }
 }

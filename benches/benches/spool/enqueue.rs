@@ -41,13 +41,15 @@ pub(crate) struct Figures {
     pub(crate) p99: f64,
     /// Bytes written for each byte of payload.
     pub(crate) amplification: f64,
+    /// Records for each sync, if there is any.
+    pub(crate) shared: Option<f64>,
 }
 
 /// Measures `run`, which appends `count` records, waits for what is under way, and says how long each caller was held.
 fn measure(body: &Bytes, count: u64, run: impl FnOnce() -> Vec<Duration>) -> Figures {
     let (before, start) = (written(), now());
     let mut held = run();
-    let took = start.elapsed();
+    let took = now() - start;
     let bytes = written() - before;
     held.sort_unstable();
     assert_eq!(held.len() as u64, count);
@@ -57,13 +59,14 @@ fn measure(body: &Bytes, count: u64, run: impl FnOnce() -> Vec<Duration>) -> Fig
         p50: at(0.5),
         p99: at(0.99),
         amplification: bytes as f64 / (count * body.len() as u64) as f64,
+        shared: None,
     }
 }
 
 fn timed(act: impl FnOnce()) -> Duration {
     let start = now();
     act();
-    start.elapsed()
+    now() - start
 }
 
 fn each_thread<T: Send>(threads: u64, act: impl Fn(u64) -> Vec<T> + Sync) -> Vec<T> {
@@ -94,7 +97,7 @@ fn waiting(
                         let start = now();
                         append(Box::new(move || sender.send(()).unwrap()));
                         receiver.await.unwrap();
-                        held.push(start.elapsed());
+                        held.push(now() - start);
                     }
                     held
                 })
@@ -137,14 +140,16 @@ pub(crate) fn ours(dir: &Path, way: Way, body: &Bytes, count: u64, prewrite: boo
         }
         Way::Group(_) | Way::Waiting => {
             let tasks = if let Way::Group(tasks) = way { tasks } else { 1 };
-            let spool = Arc::new(ours);
+            let ours = Arc::new(ours);
             let body = body.clone();
-            measure(&body.clone(), count, move || {
+            let figures = measure(&body.clone(), count, || {
+                let ours = Arc::clone(&ours);
                 waiting(tasks, count, move |done| {
                     let confirm = Box::new(move |_| done());
-                    assert!(spool.spool.append_durable(Ours::parcel(&body), 1, now(), confirm).is_ok());
+                    assert!(ours.spool.append_durable(Ours::parcel(&body), 1, now(), confirm).is_ok());
                 })
-            })
+            });
+            Figures { shared: Some(count as f64 / ours.spool.stats().syncs as f64), ..figures }
         }
     }
 }
@@ -191,8 +196,8 @@ pub(crate) fn rival<R: Rival + 'static>(mut rival: R, way: Way, body: &Bytes, co
                 waiting(tasks, count, move |done| group.push(body.clone(), done))
             });
             group.stop();
-            thread.join().unwrap();
-            figures
+            let syncs = thread.join().unwrap();
+            Figures { shared: Some(count as f64 / syncs as f64), ..figures }
         }
     })
 }
@@ -217,7 +222,9 @@ impl Group {
         self.work.notify_one();
     }
 
-    fn run(&self, rival: &mut impl Rival) {
+    /// Says how often it has synced.
+    fn run(&self, rival: &mut impl Rival) -> u64 {
+        let mut syncs = 0;
         loop {
             let queue = {
                 let state = self.state.lock().unwrap();
@@ -226,8 +233,9 @@ impl Group {
                 std::mem::take(&mut state.0)
             };
             if queue.is_empty() {
-                return;
+                return syncs;
             }
+            syncs += 1;
             let (batch, done): (Vec<_>, Vec<_>) = queue.into_iter().unzip();
             rival.append(&batch, true);
             done.into_iter().for_each(|done| done());
@@ -237,5 +245,5 @@ impl Group {
 
 /// Records per second since `start`.
 pub(crate) fn per_second(count: u64, start: Instant) -> f64 {
-    count as f64 / start.elapsed().as_secs_f64()
+    count as f64 / (now() - start).as_secs_f64()
 }

@@ -70,6 +70,12 @@ fn in_turn<T>(round: usize, stores: usize, mut run: impl FnMut(usize) -> Option<
     results
 }
 
+/// Records for each sync.
+fn shared(rounds: &Rounds<enqueue::Figures>, store: usize) -> Option<f64> {
+    let values: Option<Vec<f64>> = rounds.iter().map(|round| round[store]?.shared).collect();
+    values.map(median)
+}
+
 /// To the plain file of the same round.
 fn times<T: Copy>(rounds: &Rounds<T>, store: usize, of: impl Fn(T) -> f64) -> Option<f64> {
     let values: Option<Vec<f64>> =
@@ -130,8 +136,17 @@ fn say(what: &str) {
 }
 
 fn enqueue_table(effort: Effort) {
-    let columns =
-        ["record", "sync", "store", "records/s", "× plain file", "p50 µs", "p99 µs", "written / payload"];
+    let columns = [
+        "record",
+        "sync",
+        "store",
+        "records/s",
+        "× plain file",
+        "p50 µs",
+        "p99 µs",
+        "records per sync",
+        "written / payload",
+    ];
     let mut table = Table::new(columns);
     // Some of it, to look into: `--only enqueue --way "group, 32" --record "4 KiB"`.
     let (only_way, only_size) =
@@ -166,6 +181,7 @@ fn enqueue_table(effort: Effort) {
                     text(times(&rounds, store, |figures| figures.rate), 2),
                     text(of(|figures| figures.p50), 1),
                     text(of(|figures| figures.p99), 1),
+                    text(shared(&rounds, store), 0),
                     text(of(|figures| figures.amplification), 2),
                 ]);
             }
@@ -281,15 +297,17 @@ fn main() {
     }
     let effort = Effort::from_args();
     let only = argument("--only");
-    let tables: [(&str, fn(Effort)); 4] = [
-        ("enqueue", enqueue_table),
-        ("drain", drain_table),
-        ("online", online_table),
-        ("reopen", reopen_table),
-    ];
-    for (name, table) in tables {
-        if only.as_deref().is_none_or(|only| only == name) {
-            table(effort);
-        }
+    let wants = |table| only.as_deref().is_none_or(|only| only == table);
+    if wants("enqueue") {
+        enqueue_table(effort);
+    }
+    if wants("drain") {
+        drain_table(effort);
+    }
+    if wants("online") {
+        online_table(effort);
+    }
+    if wants("reopen") {
+        reopen_table(effort);
     }
 }

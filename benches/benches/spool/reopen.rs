@@ -43,12 +43,12 @@ pub(crate) fn child(kind: &str, dir: &Path, count: Option<u64>) {
     let (took, after, found);
     if kind == "envoi" {
         let ours = Ours::new(dir, config(Durability::Os));
-        took = start.elapsed();
+        took = now() - start;
         (after, found) = (memory(), ours.spool.stats().entries as u64);
     } else {
         let redb = Redb::new(dir);
         assert!(redb.first() > 0);
-        took = start.elapsed();
+        took = now() - start;
         (after, found) = (memory(), redb.len());
     }
     println!("{found} {} {before} {after} {}", took.as_secs_f64() * 1e3, peak_memory());

@@ -1,19 +1,26 @@
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use envoi_core::{Itemized, StoreHost};
+use envoi_core::{Clock, Itemized, StoreHost, SystemClock};
 
 use super::SpoolConfig;
 use super::front::{Event, Events, Front, Work};
 
 /// So many bytes are written in one round, so that reads and syncs get their turn.
 const ROUND: usize = 1 << 20;
+/// What was settled may wait so long for the thread: it is written every 100 ms at most, and to wake the thread for each
+/// would take longer than the delivery.
+const NOTES: Duration = Duration::from_millis(10);
 
 /// What the handles and the thread share.
 pub(super) struct Inner<P: Itemized> {
     front: Mutex<Front<P>>,
     work: Condvar,
+    /// The thread waits for work. Changed with the lock held only; whoever has left work behind under the lock sees
+    /// afterwards whether a bell is needed, and most of the time a call of the system is saved.
+    asleep: AtomicBool,
     done: Condvar,
     host: OnceLock<Arc<dyn StoreHost<P::Category>>>,
     pub(super) config: SpoolConfig,
@@ -28,6 +35,7 @@ impl<P: Itemized> Inner<P> {
         Self {
             front: Mutex::new(front),
             work: Condvar::new(),
+            asleep: AtomicBool::new(false),
             done: Condvar::new(),
             host: OnceLock::new(),
             config,
@@ -112,18 +120,36 @@ impl<P: Itemized> Inner<P> {
         }
     }
 
-    /// There is work for the thread.
+    /// There may be work for the thread. To be called after the lock was released under which it was left.
     pub(super) fn ring(&self) {
-        self.work.notify_one();
+        if self.asleep.load(Ordering::Relaxed) {
+            self.work.notify_one();
+        }
     }
 
     /// Waits for work, at most `within`. For the thread.
     pub(super) fn wait_for_work(&self, within: Duration) -> Work<P::Category> {
-        let front = self.lock();
-        let (mut front, _) = self
-            .work
-            .wait_timeout_while(front, within, |front| !front.has_work())
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut front = self.lock();
+        let end = SystemClock.now() + within;
+        let mut notes_end = None;
+        loop {
+            if front.has_work() {
+                break;
+            }
+            let now = SystemClock.now();
+            let mut due = end;
+            if front.has_notes() {
+                // From here on nobody needs to ring for more of them.
+                due = due.min(*notes_end.get_or_insert(now + NOTES));
+            }
+            if due <= now {
+                break;
+            }
+            self.asleep.store(true, Ordering::Relaxed);
+            front.bell_for_notes = notes_end.is_none();
+            (front, _) = self.work.wait_timeout(front, due - now).unwrap_or_else(PoisonError::into_inner);
+            self.asleep.store(false, Ordering::Relaxed);
+        }
         front.take_work(ROUND)
     }
 

@@ -248,10 +248,19 @@ where
             return;
         }
         let order = lease.0;
+        let finish = |kind| {
+            let mut front = self.inner.lock();
+            front.finish(order, kind);
+            let needs_bell = front.needs_bell();
+            drop(front);
+            if needs_bell {
+                self.inner.ring();
+            }
+        };
         let mut events: Events<P::Category> = Vec::new();
         match outcome {
-            Settle::Delivered => self.inner.lock().finish(order, AckKind::Delivered),
-            Settle::Discarded => self.inner.lock().finish(order, AckKind::Rejected),
+            Settle::Delivered => return finish(AckKind::Delivered),
+            Settle::Discarded => return finish(AckKind::Rejected),
             Settle::Abandoned => self.inner.lock().abandon(order),
             Settle::Return { parcel, not_before, until_server } => {
                 let place = not_before

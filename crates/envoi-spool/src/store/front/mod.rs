@@ -23,6 +23,9 @@ mod room;
 use carriers::Carriers;
 pub(in crate::store) use carriers::Told;
 
+/// So many settled entries do not wait.
+const MANY_NOTES: usize = 64;
+
 /// What the host is told, without any lock held.
 pub(in crate::store) enum Event<C> {
     Found(Tally<C>),
@@ -119,6 +122,8 @@ pub(in crate::store) struct Front<P: Itemized> {
     pub(in crate::store) carriers: Option<Carriers>,
     /// There is news of them that the thread has not seen.
     news: bool,
+    /// The thread waits, and not only until it takes what was settled.
+    pub(in crate::store) bell_for_notes: bool,
 }
 
 impl<P: Itemized> Default for Front<P> {
@@ -146,6 +151,7 @@ impl<P: Itemized> Default for Front<P> {
             unheard: Vec::new(),
             carriers: None,
             news: false,
+            bell_for_notes: false,
         }
     }
 }
@@ -181,13 +187,23 @@ impl<P: Itemized> Front<P> {
 
     pub(in crate::store) fn has_work(&self) -> bool {
         !(self.jobs.is_empty()
-            && self.notes.is_empty()
+            && self.notes.len() < MANY_NOTES
             && self.fetch.is_empty()
             && self.losses.is_empty()
             && self.commands.is_empty())
             || (self.closed && !self.is_kept)
             || self.stop
             || self.news
+    }
+
+    /// Whether anything was settled that the thread has not seen.
+    pub(in crate::store) const fn has_notes(&self) -> bool {
+        !self.notes.is_empty()
+    }
+
+    /// Whether the thread, if it waits, should stop waiting.
+    pub(in crate::store) fn needs_bell(&self) -> bool {
+        self.has_work() || (self.bell_for_notes && self.has_notes())
     }
 
     /// Takes the work of one round: at most so many bytes to write.
