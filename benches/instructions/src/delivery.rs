@@ -59,12 +59,15 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 }
 
-fn deliver(times: u64, mut service: impl Deliver<Envelope>) {
+fn deliver(times: u64, service: impl Deliver<Envelope>) {
+    deliver_all(times, service, &envelope());
+}
+
+pub(crate) fn deliver_all<P: Clone>(times: u64, mut service: impl Deliver<P>, payload: &P) {
     let runtime = runtime();
     let _entered = runtime.enter();
-    let envelope = envelope();
-    assert!(ask(&mut service, Parcel::new(envelope.clone())).is_some(), "the stack has to answer at once");
-    repeat(times, || ask(&mut service, Parcel::new(envelope.clone())));
+    assert!(ask(&mut service, Parcel::new(payload.clone())).is_some(), "the stack has to answer at once");
+    repeat(times, || ask(&mut service, Parcel::new(payload.clone())));
 }
 
 fn through_queue<S: Deliver<Envelope>>(times: u64, service: S) {

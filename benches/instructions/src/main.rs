@@ -4,6 +4,7 @@
 //! other threads: the clock stands still, futures are polled by hand, and what a step needs is made before it.
 #![allow(clippy::unwrap_used, reason = "the samples are valid, and a step that fails has to be seen")]
 
+mod batch;
 mod delivery;
 mod exchange;
 mod parts;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 /// A name, and what repeats the step.
 type Step = (&'static str, fn(u64));
 
-const STEPS: &[&[Step]] = &[delivery::STEPS, exchange::STEPS, protocol::STEPS];
+const STEPS: &[&[Step]] = &[delivery::STEPS, batch::STEPS, exchange::STEPS, protocol::STEPS];
 
 /// The loop of every step.
 fn repeat<T>(times: u64, mut step: impl FnMut() -> T) {
