@@ -5,6 +5,7 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use envoi_core::{
@@ -208,6 +209,73 @@ async fn panics_below_are_reported() {
     }));
     assert!(tokio::spawn(at_once.oneshot(batch())).await.unwrap_err().is_panic());
     assert_eq!(heard.take(), ["Halted: 3"]);
+}
+
+/// Ready once in three times; else it fails, or panics.
+#[derive(Clone, Default)]
+struct Moody(usize);
+
+impl Service<Parcel<Goods>> for Moody {
+    type Response = Receipt;
+    type Error = Failure<Goods>;
+    type Future = std::future::Ready<Result<Receipt, Failure<Goods>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure<Goods>>> {
+        self.0 += 1;
+        match self.0 % 3 {
+            1 => Poll::Ready(Err(Failure::without_parcel(Fault::new(Kind::Connect)))),
+            2 => std::panic::resume_unwind(Box::new("moody")),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, parcel: Parcel<Goods>) -> Self::Future {
+        drop(parcel);
+        std::future::ready(Ok(Receipt::delivered()))
+    }
+}
+
+/// BD-7: told so, what is lost because the service below does not become ready is reported as well, once, and the parcel is
+/// handed back.
+#[tokio::test]
+async fn what_cannot_even_be_called_is_reported() {
+    let heard = Heard::default();
+    let mut stack = heard.layer().final_when(|_| true).takes_unready().layer(Moody::default());
+    let mut arrived = 0;
+    for _ in 0..6 {
+        // Asking twice makes no difference, and a clone begins anew.
+        stack.ready().await.unwrap();
+        let asked_twice = stack.ready().await.unwrap();
+        match asked_twice.call(batch()).await {
+            Ok(_) => arrived += 1,
+            Err(failure) => {
+                assert_eq!(failure.fault().advice(), Advice::Drop);
+                assert_eq!(failure.parcel().unwrap().payload(), batch().payload());
+            }
+        }
+    }
+    let told = heard.take();
+    assert_eq!(told.len() + arrived, 6);
+    assert!(told.contains(&"Connect: 3".to_owned()) && told.contains(&"Other: 3".to_owned()), "{told:?}");
+    assert!(heard.layer().layer(Moody::default()).ready().await.is_err(), "by default it goes up");
+    assert!(heard.take().is_empty());
+}
+
+/// BD-7: through an outbox, nothing is lost without a word.
+#[cfg(feature = "outbox")]
+#[tokio::test(start_paused = true)]
+async fn an_outbox_over_it_loses_nothing_unheard() {
+    use envoi_layers::outbox::{MemoryStore, OutboxConfig, outbox};
+
+    let heard = Heard::default();
+    let layer = heard.layer().final_when(|_| true).takes_unready();
+    let (outbox, driver) = outbox(MemoryStore::new(), OutboxConfig::new(), layer.layer(Moody::default()));
+    tokio::spawn(driver);
+    for _ in 0..6 {
+        outbox.post(batch()).unwrap();
+    }
+    assert!(outbox.close(Duration::from_secs(1)).await.is_complete);
+    assert_eq!(heard.take().len(), 4);
 }
 
 /// BD-7: a handler that panics harms nobody: the failure goes up, and the next loss is reported.

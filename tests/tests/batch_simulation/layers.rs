@@ -27,6 +27,15 @@ impl Service<Parcel<Batch>> for Unreliable {
     type Future = Delivered;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        if self.place == UserLayer::Unready {
+            let mood = self.rng.u8(..8);
+            self.world.state().unready += u64::from(mood < 2);
+            match mood {
+                0 => throw("a layer panics in poll_ready"),
+                1 => return Poll::Ready(Err("out of order".into())),
+                _ => {}
+            }
+        }
         self.inner.poll_ready(cx)
     }
 

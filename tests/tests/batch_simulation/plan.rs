@@ -13,6 +13,8 @@ pub(crate) enum UserLayer {
     PanicInCall,
     PanicLater,
     PanicAfterAnswer,
+    /// Fails or panics now and then when it is asked whether it is ready.
+    Unready,
     /// Gives some up, and hands them back.
     Refuses,
     /// Gives some up, and drops them.
@@ -26,7 +28,8 @@ pub(crate) enum UserLayer {
     FanOut,
 }
 
-const USER_LAYERS: [UserLayer; 11] = [
+const USER_LAYERS: [UserLayer; 12] = [
+    UserLayer::Unready,
     UserLayer::PanicInCall,
     UserLayer::PanicLater,
     UserLayer::PanicAfterAnswer,

@@ -50,6 +50,8 @@ pub(crate) enum Sabotage {
     ForgetsOverflows,
     /// What a shutdown cuts off is not reported.
     ForgetsCancelled,
+    /// What is lost because a layer does not become ready is not reported.
+    IgnoresUnready,
     /// A layer says that a parcel is delivered, and drops it.
     ClaimsDelivery,
     /// Every request is sent twice.
@@ -59,7 +61,7 @@ pub(crate) enum Sabotage {
 }
 
 impl Sabotage {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::NoBreaker,
         Self::ManyProbes,
         Self::CountsRefusals,
@@ -77,6 +79,7 @@ impl Sabotage {
         Self::TellsTwice,
         Self::ForgetsOverflows,
         Self::ForgetsCancelled,
+        Self::IgnoresUnready,
         Self::ClaimsDelivery,
         Self::SendsTwice,
         Self::NoTimeout,

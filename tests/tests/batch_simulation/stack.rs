@@ -224,6 +224,7 @@ impl Builder<'_> {
 
         let hook = ErrorHook::new(self.handler());
         let on_error = OnErrorLayer::with_hook(hook.clone());
+        let on_error = if self.is(Sabotage::IgnoresUnready) { on_error } else { on_error.takes_unready() };
         let on_error = if setup.durable {
             on_error.final_when(|fault| fault.kind() != Kind::Halted).cancelled_are_kept()
         } else {

@@ -51,6 +51,8 @@ pub(crate) struct State {
     pub(crate) told: Vec<Report>,
     /// What it has to hear, overflows excepted.
     pub(crate) due: Vec<Report>,
+    /// How often a layer failed to become ready, which costs a batch that is due then, if there is one.
+    pub(crate) unready: u64,
     /// Events that the stack gave up without having to tell.
     pub(crate) untold: u64,
     pub(crate) delivered: u64,
@@ -88,6 +90,7 @@ impl World {
                 shut_door: 0,
                 told: Vec::new(),
                 due: Vec::new(),
+                unready: 0,
                 untold: 0,
                 delivered: 0,
                 requests: 0,

@@ -1,6 +1,5 @@
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -17,15 +16,32 @@ pin_project! {
     pub struct OnErrorFuture<F, P> {
         // Dropped in this order: the parcel is gone when its loss is told.
         #[pin]
-        call: F,
+        state: State<F, P>,
         watch: Watch,
-        payload: PhantomData<fn() -> P>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, P> {
+        Calling {
+            #[pin]
+            call: F,
+        },
+        /// What is below did not become ready.
+        Refused {
+            failure: Option<Failure<P>>,
+        },
     }
 }
 
 impl<F, P> OnErrorFuture<F, P> {
-    pub(super) const fn new(call: F, watch: Watch) -> Self {
-        Self { call, watch, payload: PhantomData }
+    pub(super) const fn calling(call: F, watch: Watch) -> Self {
+        Self { state: State::Calling { call }, watch }
+    }
+
+    pub(super) const fn refused(failure: Failure<P>, watch: Watch) -> Self {
+        Self { state: State::Refused { failure: Some(failure) }, watch }
     }
 }
 
@@ -39,12 +55,19 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        Poll::Ready(match ready!(this.call.poll(cx)) {
+        let answer = match this.state.project() {
+            StateProj::Calling { call } => ready!(call.poll(cx)).map_err(Into::into),
+            StateProj::Refused { failure } => match failure.take() {
+                Some(failure) => Err(failure),
+                None => unreachable!("a refused call is answered once"),
+            },
+        };
+        Poll::Ready(match answer {
             Ok(receipt) => {
                 this.watch.delivered();
                 Ok(receipt)
             }
-            Err(error) => Err(this.watch.failed(error.into())),
+            Err(failure) => Err(this.watch.failed(failure)),
         })
     }
 }

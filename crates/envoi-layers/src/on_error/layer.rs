@@ -26,6 +26,7 @@ impl OnErrorLayer {
                 hook,
                 is_final: |fault| matches!(fault.advice(), Advice::Drop),
                 reports_cancelled: true,
+                takes_unready: false,
             },
         }
     }
@@ -53,6 +54,30 @@ impl OnErrorLayer {
     #[must_use]
     pub const fn cancelled_are_kept(mut self) -> Self {
         self.rules.reports_cancelled = false;
+        self
+    }
+
+    /// Takes it upon itself if what is below fails or panics when it is asked whether it is ready: the next parcel is
+    /// answered with that fault, and reported as every other. By default it goes up, as the contract of a layer is, and of
+    /// the parcel that an outbox loses by it nobody hears (BD-7). For the layer right below an outbox.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use envoi_core::{Failure, Kind, Parcel};
+    /// use envoi_layers::on_error::OnErrorLayer;
+    /// use envoi_testkit::{Goods, mock::MockDeliver};
+    /// use tower::{Layer, Service, ServiceExt, buffer::Buffer};
+    ///
+    /// let (buffer, worker) = Buffer::pair(MockDeliver::<Goods>::new(), 8);
+    /// drop(worker); // it can never become ready again
+    /// let mut stack = OnErrorLayer::new(|error| eprintln!("lost: {error}")).takes_unready().layer(buffer);
+    /// let failure = stack.ready().await.unwrap().call(Parcel::new(Goods::new("event"))).await.unwrap_err();
+    /// assert!(failure.parcel().is_some());
+    /// # });
+    /// ```
+    #[must_use]
+    pub const fn takes_unready(mut self) -> Self {
+        self.rules.takes_unready = true;
         self
     }
 
@@ -84,6 +109,7 @@ pub(super) struct Rules {
     hook: ErrorHook,
     is_final: fn(&Fault) -> bool,
     reports_cancelled: bool,
+    pub(super) takes_unready: bool,
 }
 
 /// What a delivery would lose, and whom to tell. Dropped before the delivery ended, it tells that.

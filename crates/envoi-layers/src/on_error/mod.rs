@@ -20,6 +20,10 @@
 //! the transport off, what is discarded because of that ([`Kind::Disabled`](envoi_core::Kind::Disabled)) is not reported:
 //! the refusal that tripped it was.
 //!
+//! # What cannot be called
+//! A service below that fails to become ready, such as tower's `Buffer` when its worker is gone, costs a parcel that never
+//! comes by here, unless the layer is told to take that upon itself: [`OnErrorLayer::takes_unready`]. The batch preset does.
+//!
 //! # Losses outside of the stack
 //! What a queue above pushes out never comes by here. The layer shares its [`ErrorHook`] for that:
 //! [`ErrorHook::overflows`] is the sink to give to the outbox, and [`ErrorHook::report`] is for a buffer of your own.

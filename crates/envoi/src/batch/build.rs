@@ -84,7 +84,7 @@ where
         if let Some(seed) = settings.seed {
             retry = retry.seed(seed);
         }
-        let on_error = OnErrorLayer::with_hook(hook);
+        let on_error = OnErrorLayer::with_hook(hook).takes_unready();
         let on_error = if is_durable {
             // What a shutdown interrupts is kept, not lost.
             on_error.final_when(|fault| fault.kind() != envoi_core::Kind::Halted).cancelled_are_kept()

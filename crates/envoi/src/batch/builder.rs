@@ -151,7 +151,8 @@ impl<D, R> BatchBuilder<D, R> {
     /// shutdown leaves behind are delivered by the next run. The bounds are then those of the disk buffer, from the moment
     /// that an event leaves for its batch; what gives way there is reported, too.
     ///
-    /// A batch is still given up after its attempts, or if the circuit is open when its turn comes (BD-1, BD-4).
+    /// A batch is still given up after its attempts, or if the circuit is open when its turn comes (BD-1, BD-4). The attempts
+    /// of all runs count, but for those of a run that was killed: nobody wrote them down.
     #[cfg(feature = "spool")]
     #[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
     pub fn disk_buffer(self, path: impl Into<std::path::PathBuf>) -> Self {

@@ -61,7 +61,8 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! let (ledger, halt) = (Ledger::new(), CancellationToken::new());
 //! let (breaker, latch) = (BreakerLayer::default(), LatchLayer::new()); // 5 failures, 30 s; keep clones to look at them
-//! let on_error = OnErrorLayer::new(|error| eprintln!("not delivered: {error}")).final_when(|_| true);
+//! let on_error =
+//!     OnErrorLayer::new(|error| eprintln!("not delivered: {error}")).final_when(|_| true).takes_unready();
 //! let mut headers = HeaderMap::new();
 //! headers.insert(USER_AGENT, HeaderValue::from_static("my-app/1.0"));
 //!

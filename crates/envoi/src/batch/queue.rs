@@ -76,6 +76,14 @@ impl Queue {
         event: Event,
         now: impl Fn() -> Instant,
     ) -> Result<u64, Refused> {
+        let has_room =
+            |state: &State| state.closed || state.batcher.is_empty() || state.batcher.has_room(&event);
+        {
+            let mut state = self.lock();
+            if has_room(&state) {
+                return self.add(&mut state, event, now());
+            }
+        }
         let _waiting = Waiting::new(self);
         loop {
             let notified = self.moved.notified();
@@ -84,7 +92,7 @@ impl Queue {
             notified.as_mut().enable();
             {
                 let mut state = self.lock();
-                if state.closed || state.batcher.is_empty() || state.batcher.has_room(&event) {
+                if has_room(&state) {
                     return self.add(&mut state, event, now());
                 }
             }
