@@ -3,7 +3,7 @@ use std::fmt;
 
 use bytes::{Buf, Bytes, BytesMut};
 use envoi_core::{BoxError, Durable};
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 use serde::{Deserialize, Serialize};
 
 use crate::{Batch, Event, EventError};
@@ -69,6 +69,11 @@ impl Batch {
         while let Some(end) = memchr(b'\n', &bytes) {
             let line = bytes.split_to(end + 1);
             let number = events.len() + 1;
+            // An event in memory is larger than a short line: a header that lies must not make us gather millions.
+            if number > header.events {
+                let found = number + memchr_iter(b'\n', &bytes).count();
+                return Err(MalformedBatch::Count { said: header.events, found });
+            }
             let event = Event::from_json(line).map_err(|source| MalformedBatch::Event { number, source })?;
             events.push(event);
         }

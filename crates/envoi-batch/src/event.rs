@@ -36,7 +36,8 @@ impl Event {
     /// line breaks between its tokens become spaces; everything else stays as it is, and is not copied.
     ///
     /// # Errors
-    /// If it is not one JSON value in UTF-8 (RFC 8259), or nested more than 127 deep. The text is not part of the error.
+    /// If it is not one JSON value in UTF-8 (RFC 8259). It may be nested as deep as it likes: it is checked without
+    /// recursion. The text is not part of the error.
     pub fn from_json(json: impl Into<Bytes>) -> Result<Self, EventError> {
         let json = json.into();
         let text =

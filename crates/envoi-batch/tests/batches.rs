@@ -135,6 +135,9 @@ fn damaged_batches_are_refused() {
     assert!(matches!(read(&(head("1") + "1\n2\n")), MalformedBatch::Count { said: 1, found: 2 }));
     assert!(matches!(read(&(head("1") + "1\n2")), MalformedBatch::Count { said: 1, found: 1 }));
     assert!(matches!(read(&(head("2") + "1\n{\n")), MalformedBatch::Event { number: 2, .. }));
+    // Lines that the header knows nothing of are counted, not gathered.
+    let surplus = head("1") + "1\n" + &"{\n".repeat(1000);
+    assert!(matches!(read(&surplus), MalformedBatch::Count { said: 1, found: 1001 }));
     let many = (MAX_BATCH_EVENTS + 1).to_string();
     assert!(matches!(read(&head(&many)), MalformedBatch::TooLarge { .. }));
     let large = Bytes::from(vec![b' '; MAX_BATCH_BYTES + 1]);

@@ -60,6 +60,7 @@ fn text_is_checked() {
     let error = Event::from_json(Bytes::from_static(b"\"ab\xff\"")).unwrap_err().to_string();
     assert!(error.contains("byte 3"), "{error}");
     assert!(Event::from_json("[".repeat(100_000)).is_err(), "no stack is that deep");
+    assert!(Event::from_json("[".repeat(100_000) + &"]".repeat(100_000)).is_ok(), "and none is needed");
 }
 
 /// BD-8: text that is fine is not copied; line breaks between tokens become spaces.
