@@ -14,8 +14,9 @@
 //!
 //! A command is a file or a folder of its own, with its arguments and a `run`. `send` is made of: [`files`] finds and
 //! reads, [`transport`] is the transport of the library with layers of this command, [`tracking`] learns what becomes of
-//! each envelope in it, [`delivery`] turns files into [`outcome`]s, [`balance`] counts them; [`batch`] is `send --batch`. All use [`output`] and
-//! [`table`] to show things, and [`text`] to make foreign words safe to show.
+//! each envelope in it, [`delivery`] turns files into [`outcome`]s, [`balance`] counts them; [`batch`] is `send --batch`.
+//! [`way`] has the options about proxies and certificates. All use [`output`] and [`table`] to show things, and [`text`] to
+//! make foreign words safe to show.
 
 mod balance;
 mod batch;
@@ -37,6 +38,7 @@ mod target;
 mod text;
 mod tracking;
 mod transport;
+mod way;
 
 use std::process::ExitCode;
 

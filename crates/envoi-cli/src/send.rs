@@ -18,6 +18,7 @@ use crate::spool;
 use crate::target::DsnArgs;
 use crate::text;
 use crate::transport::{self, Options, Spooling};
+use crate::way::WayArgs;
 
 /// Deliver envelope files to a server, and say what became of each
 #[derive(clap::Args)]
@@ -33,6 +34,9 @@ pub(crate) struct Args {
     /// With --batch: the environment variable that holds the bearer token
     #[arg(long, value_name = "NAME", requires = "batch")]
     bearer_env: Option<String>,
+
+    #[command(flatten)]
+    way: WayArgs,
 
     /// Content encoding of the requests: identity, gzip, deflate, br or zstd
     #[arg(long, value_name = "NAME", default_value_t = Encoding::Gzip)]
@@ -64,7 +68,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
 
-    /// Tell every outcome and trace the requests; -vv traces more
+    /// Tell every outcome and every phase of each attempt, and trace the requests; -vv traces more
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
 
@@ -82,6 +86,7 @@ Examples:
   envoi send --spool /var/lib/app/envoi cache/
   envoi send --batch https://logs.example/v1/events --bearer-env LOGS_TOKEN events.jsonl
   tail -f app.jsonl | envoi send --batch http://localhost:8080/events -
+  envoi send -v --proxy http://proxy.internal:3128 --cacert company-ca.pem crash.envelope
 
 Every envelope has one outcome: delivered; refused by the server; limited, by a 429 or by a limit
 that the server had announced before; failed on the way; malformed; unreadable; empty; kept in the
@@ -125,6 +130,9 @@ const CONCURRENCY: u16 = 8;
 /// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long one attempt of a batch may take: as the preset has it (BD-6).
+const BATCH_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// For each envelope that may be on its way, how many are in memory: one goes, one is ready to follow.
 const AHEAD: usize = 2;
 
@@ -142,16 +150,19 @@ const MOST_PROBLEMS: u64 = 20;
 
 pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Exit, CliError> {
     if let Some(url) = &args.batch {
+        // An address that is none is refused where it is used.
+        let target: http::Uri = url.parse().unwrap_or_default();
         let job = batch::Job {
             url,
             bearer_env: args.bearer_env.as_deref(),
             encoding: args.encoding,
             level: args.level,
             concurrency: args.concurrency.unwrap_or(1).into(),
-            timeout: args.timeout,
+            timeout: args.timeout.unwrap_or(BATCH_TIMEOUT),
             retries: args.retries,
             json: args.json,
             verbose: args.verbose,
+            way: args.way.resolve(&target, args.verbose)?,
             paths: &args.paths,
         };
         return batch::run(&job, output).await;
@@ -167,7 +178,9 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Exit, CliErr
     };
     let transport = {
         let spooling = args.spool.as_deref().map(|dir| Spooling { dir, pause: PAUSE });
-        transport::build(args.target.resolve()?, options, spooling.as_ref())?
+        let dsn = args.target.resolve()?;
+        let way = args.way.resolve(dsn.envelope_url(), args.verbose)?;
+        transport::build(dsn, options, way, spooling.as_ref())?
     };
     let found = files::discover(&args.paths)?;
     if found.passed_over > 0 {

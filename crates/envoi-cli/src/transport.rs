@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use envoi::layers::outbox::Backoff;
-use envoi::{BuildError, Capacity, Dsn, Encoding, SentryBuilder, Transport};
+use envoi::{BuildError, Capacity, Dsn, Encoding, SentryBuilder, Transport, Way};
 use http::header::SET_COOKIE;
 use tower_http::decompression::DecompressionLayer;
 use tower_http::sensitive_headers::SetSensitiveResponseHeadersLayer;
@@ -67,10 +67,12 @@ const ROOM: Capacity = Capacity::new(usize::MAX, usize::MAX);
 pub(crate) fn build(
     dsn: Dsn,
     options: Options,
+    way: Way,
     spooling: Option<&Spooling<'_>>,
 ) -> Result<Transport, CliError> {
     let builder = SentryBuilder::new(Some(dsn))
         .client(CLIENT)
+        .way(way)
         .encoding(options.encoding)
         .concurrency(options.concurrency)
         .connect_timeout(options.timeout)

@@ -9,8 +9,8 @@ mod tally;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use envoi::Encoding;
 use envoi::batch::{BatchTransport, BreakerState, Event};
+use envoi::{Encoding, Way};
 use tokio::time::Instant;
 
 use crate::error::{self, CliError, Exit};
@@ -41,10 +41,11 @@ pub(crate) struct Job<'a> {
     pub(crate) encoding: Encoding,
     pub(crate) level: Option<u32>,
     pub(crate) concurrency: usize,
-    pub(crate) timeout: Option<Duration>,
+    pub(crate) timeout: Duration,
     pub(crate) retries: Option<u32>,
     pub(crate) json: bool,
     pub(crate) verbose: u8,
+    pub(crate) way: Way,
     pub(crate) paths: &'a [PathBuf],
 }
 
@@ -52,6 +53,8 @@ impl Job<'_> {
     fn transport(&self, losses: &Losses) -> Result<BatchTransport, CliError> {
         let heard = losses.clone();
         let mut builder = envoi::batch(self.url)
+            .way(self.way.clone())
+            .attempt_timeout(self.timeout)
             .user_agent(CLIENT)
             .encoding(self.encoding)
             .concurrency(self.concurrency)
@@ -61,9 +64,6 @@ impl Job<'_> {
             .on_error(move |lost| heard.note(lost));
         if let Some(level) = self.level {
             builder = builder.compression_level(level);
-        }
-        if let Some(limit) = self.timeout {
-            builder = builder.attempt_timeout(limit);
         }
         if let Some(retries) = self.retries {
             builder = builder.attempts(retries.saturating_add(1));

@@ -15,6 +15,7 @@ use crate::table::{Align, Cell, Table};
 use crate::target::DsnArgs;
 use crate::text;
 use crate::transport::{self, Options, Spooling};
+use crate::way::WayArgs;
 
 /// Deliver what waits, oldest first; can be stopped and resumed
 ///
@@ -27,6 +28,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     target: DsnArgs,
+
+    #[command(flatten)]
+    way: WayArgs,
 
     /// The pause between two envelopes
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = text::duration)]
@@ -71,7 +75,8 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, CliErro
     view::open_unused(dir)?;
     let options = Options { timeout: args.timeout, ..Options::default() };
     let mut interrupt = Interrupt::listen()?;
-    let transport = transport::build(dsn, options, Some(&Spooling { dir, pause: args.pause }))?;
+    let way = args.way.resolve(dsn.envelope_url(), 0)?;
+    let transport = transport::build(dsn, options, way, Some(&Spooling { dir, pause: args.pause }))?;
     let found = waiting(&transport);
     output.start_progress(found);
     let stop = drain(&transport, args.patience, &mut interrupt, output).await;

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "every test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
+pub(crate) mod proxy;
+
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -51,6 +53,9 @@ pub(crate) fn envoi(args: &[&str]) -> Command {
     command.args(args).kill_on_drop(true).stdin(Stdio::null());
     for name in ["SENTRY_DSN", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "RUST_LOG"] {
         command.env_remove(name);
+    }
+    for name in ["https_proxy", "http_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
     }
     command
 }
