@@ -62,7 +62,7 @@ pub(crate) struct Relay {
     settings: RwLock<Arc<Settings>>,
     /// Where it listens, with the port that it got.
     pub(crate) address: SocketAddr,
-    pub(crate) destinations: Destinations,
+    pub(crate) destinations: Arc<Destinations>,
     pub(crate) memory: Memory,
     pub(crate) counters: Counters,
     pub(crate) history: Mutex<History>,
@@ -80,7 +80,7 @@ impl Relay {
         Arc::new(Self {
             settings: RwLock::new(Arc::new(settings)),
             address,
-            destinations,
+            destinations: Arc::new(destinations),
             memory,
             counters: Counters::default(),
             history: Mutex::default(),

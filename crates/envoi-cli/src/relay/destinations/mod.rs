@@ -8,6 +8,9 @@ mod destination;
 mod home;
 mod troubles;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +39,8 @@ pub(crate) enum NoPlace {
     Failed(BuildError),
     /// Its directory cannot be made.
     Directory(std::io::Error),
+    /// The relay ends.
+    Closed,
 }
 
 impl std::fmt::Display for NoPlace {
@@ -44,6 +49,7 @@ impl std::fmt::Display for NoPlace {
             Self::TooMany(limit) => write!(f, "all {limit} places for destinations are taken"),
             Self::Failed(error) => f.write_str(&error::chain(error)),
             Self::Directory(error) => write!(f, "cannot write into the spool directory: {error}"),
+            Self::Closed => f.write_str("the relay is stopping"),
         }
     }
 }
@@ -66,12 +72,21 @@ pub(crate) struct Ended {
     pub(crate) kept: Option<usize>,
 }
 
+/// Whether one may be opened still.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Gate {
+    #[default]
+    Open,
+    /// All were closed: nobody would close another.
+    Shut,
+}
+
 #[derive(Debug)]
 pub(crate) struct Destinations {
     home: Option<Arc<Home>>,
     open: Mutex<BTreeMap<String, Arc<Destination>>>,
     /// Held while one is opened or closed, so that a DSN is never open twice.
-    gate: tokio::sync::Mutex<()>,
+    gate: tokio::sync::Mutex<Gate>,
     closings: Mutex<Closings>,
     runtime: Handle,
 }
@@ -109,19 +124,36 @@ impl Destinations {
 
     /// The destination of a DSN, opened if need be. While somebody has it, it is not closed for want of use.
     ///
+    /// Cancel safe: what has begun to open or close for it ends by itself.
+    ///
     /// # Errors
     /// If there is no place for it, or it cannot be opened.
-    pub(crate) async fn get(&self, dsn: &Dsn, settings: &Settings) -> Result<Arc<Destination>, NoPlace> {
+    pub(crate) async fn get(
+        self: &Arc<Self>,
+        dsn: &Dsn,
+        settings: &Arc<Settings>,
+    ) -> Result<Arc<Destination>, NoPlace> {
         let name = name_of(dsn);
         if let Some(found) = self.find(&name) {
             return Ok(found);
         }
-        let _gate = self.gate.lock().await;
+        // A client that goes away takes its request along, but no half-opened buffer, and no books of one that was closed
+        // to make room.
+        let (this, dsn, settings) = (Arc::clone(self), dsn.clone(), Arc::clone(settings));
+        let getting = self.runtime.spawn(async move { this.admit(name, dsn, &settings).await });
+        getting.await.unwrap_or_else(|error| Err(NoPlace::Directory(std::io::Error::other(error))))
+    }
+
+    async fn admit(&self, name: String, dsn: Dsn, settings: &Settings) -> Result<Arc<Destination>, NoPlace> {
+        let gate = self.gate.lock().await;
+        if *gate == Gate::Shut {
+            return Err(NoPlace::Closed);
+        }
         if let Some(found) = self.find(&name) {
             return Ok(found);
         }
         self.make_room(settings).await?;
-        self.open(name, dsn.clone(), settings).await
+        self.open(name, dsn, settings).await
     }
 
     fn find(&self, name: &str) -> Option<Arc<Destination>> {
@@ -161,13 +193,14 @@ impl Destinations {
 
     /// Closes a destination if it is at rest and nobody else has it. The gate is held.
     async fn retire(&self, destination: Arc<Destination>, settings: &Settings) -> bool {
-        if is_pinned(&destination, &settings.upstream) || !destination.is_at_rest() {
+        if is_pinned(&destination, &settings.upstream) {
             return false;
         }
         {
             let mut open = lock(&self.open);
-            // The list and this function.
-            if Arc::strong_count(&destination) > 2 {
+            // Nobody gets it while the list is locked. Who has it (besides the list and this function) may be about to
+            // post; what was posted before is seen.
+            if Arc::strong_count(&destination) > 2 || !destination.is_at_rest() {
                 return false;
             }
             open.remove(&destination.name);
@@ -242,7 +275,8 @@ impl Destinations {
 
     /// Closes all at once, within the time.
     pub(super) async fn close(&self, within: Duration) -> Vec<Ended> {
-        let _gate = self.gate.lock().await;
+        let mut gate = self.gate.lock().await;
+        *gate = Gate::Shut;
         let all = std::mem::take(&mut *lock(&self.open));
         let mut ending: JoinSet<Ended> =
             all.into_values().map(|destination| end(destination, within)).collect();

@@ -86,6 +86,7 @@ where
 
     let place = relay.destinations.get(&dsn, settings).await.map_err(|no_place| match no_place {
         NoPlace::TooMany(limit) => Refusal::Destinations { limit },
+        NoPlace::Closed => Refusal::Stopping,
         other => Refusal::Store(other.to_string()),
     })?;
     let destination = destination.insert(place);
