@@ -86,7 +86,7 @@ fn queues(out: &mut Families, view: &View) {
             for lane in &destination.lanes {
                 if let Some(value) = value(lane) {
                     let labels =
-                        [("destination", &*destination.name), ("key", &destination.key), ("lane", lane.lane)];
+                        [("destination", &*destination.name), ("id", &destination.id), ("lane", lane.lane)];
                     out.sample(name, &labels, value);
                 }
             }
@@ -94,12 +94,12 @@ fn queues(out: &mut Families, view: &View) {
     }
     out.family("envoi_in_flight", "gauge", "Requests to the upstream that run.");
     for destination in &view.destinations {
-        let labels = [("destination", &*destination.name), ("key", &destination.key)];
+        let labels = [("destination", &*destination.name), ("id", &destination.id)];
         out.sample("envoi_in_flight", &labels, destination.in_flight);
     }
     out.family("envoi_attempts_total", "counter", "Requests to the upstream that were begun.");
     for destination in &view.destinations {
-        let labels = [("destination", &*destination.name), ("key", &destination.key)];
+        let labels = [("destination", &*destination.name), ("id", &destination.id)];
         out.sample("envoi_attempts_total", &labels, destination.attempts);
     }
     out.family("envoi_limit_seconds", "gauge", "For how much longer a rate limit is in force.");
@@ -107,7 +107,7 @@ fn queues(out: &mut Families, view: &View) {
         for limit in &destination.limits {
             let labels = [
                 ("destination", &*destination.name),
-                ("key", &destination.key),
+                ("id", &destination.id),
                 ("category", limit.category.as_deref().unwrap_or("all")),
             ];
             out.sample("envoi_limit_seconds", &labels, limit.seconds);
@@ -116,7 +116,7 @@ fn queues(out: &mut Families, view: &View) {
     out.family("envoi_disk_bytes", "gauge", "Bytes of disk buffers.");
     for destination in &view.destinations {
         if let Some(disk) = &destination.disk {
-            let labels = [("destination", &*destination.name), ("key", &destination.key)];
+            let labels = [("destination", &*destination.name), ("id", &destination.id)];
             out.sample("envoi_disk_bytes", &labels, disk.bytes);
         }
     }
@@ -136,7 +136,7 @@ fn ledgers(out: &mut Families, view: &View) {
             destination.ledger.iter().map(|account| Entry {
                 labels: [
                     ("destination", &destination.name),
-                    ("key", &destination.key),
+                    ("id", &destination.id),
                     ("category", &account.category),
                 ],
                 account,
@@ -152,16 +152,16 @@ fn ledgers(out: &mut Families, view: &View) {
         out.sample("envoi_items_delivered_total", &entry.labels, entry.account.delivered);
     }
     out.family("envoi_items_refused_total", "counter", "Items that the upstream refused, by status.");
-    for Entry { labels: [destination, key, category], account } in &entries {
+    for Entry { labels: [destination, id, category], account } in &entries {
         for (status, quantity) in &account.refused {
-            let labels = [*destination, *key, *category, ("status", &*status.to_string())];
+            let labels = [*destination, *id, *category, ("status", &*status.to_string())];
             out.sample("envoi_items_refused_total", &labels, quantity);
         }
     }
     out.family("envoi_items_lost_total", "counter", "Items that were lost on the way, by reason.");
-    for Entry { labels: [destination, key, category], account } in &entries {
+    for Entry { labels: [destination, id, category], account } in &entries {
         for (reason, quantity) in &account.lost {
-            let labels = [*destination, *key, *category, ("reason", &**reason)];
+            let labels = [*destination, *id, *category, ("reason", &**reason)];
             out.sample("envoi_items_lost_total", &labels, quantity);
         }
     }

@@ -150,9 +150,10 @@ fn throughput(page: &mut String, view: &View) {
 fn destination_section(page: &mut String, destination: &DestinationView) {
     let _ = writeln!(
         page,
-        "<section class=\"destination\"><h2>{} <span class=\"meta\">key {}…</span></h2>",
+        "<section class=\"destination\"><h2>{} <span class=\"meta\">key {}…, id {}</span></h2>",
         Escaped(&destination.name),
-        Escaped(&destination.key)
+        Escaped(&destination.key),
+        Escaped(&destination.id)
     );
     let _ = writeln!(
         page,

@@ -27,6 +27,7 @@ fn view() -> View {
         destinations: vec![DestinationView {
             name: format!("http://h/{NASTY}"),
             key: "abc<de".to_owned(),
+            id: "0123456789abcdef".to_owned(),
             lanes: vec![LaneView {
                 lane: "critical",
                 envelopes: 34,
@@ -100,11 +101,16 @@ fn the_page_has_no_inline_code() {
     }
 }
 
-/// Every sample belongs to the family before it, every family is there once, and a label cannot end early.
+/// Every sample belongs to the family before it, every family and every sample is there once, also for two keys of a
+/// project that begin alike, and a label cannot end early.
 #[test]
 fn metrics_are_in_the_text_format() {
-    let text = metrics::metrics(&view());
-    let (mut families, mut current) = (BTreeSet::new(), "");
+    let mut view = view();
+    let mut twin = view.destinations[0].clone();
+    twin.id = "fedcba9876543210".to_owned();
+    view.destinations.push(twin);
+    let text = metrics::metrics(&view);
+    let (mut families, mut samples, mut current) = (BTreeSet::new(), BTreeSet::new(), "");
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
@@ -115,7 +121,8 @@ fn metrics_are_in_the_text_format() {
         } else if !line.starts_with("# HELP ") {
             let name = line.split(['{', ' ']).next().unwrap();
             assert_eq!(name, current, "{line}");
-            let value = line.rsplit(' ').next().unwrap();
+            let (sample, value) = line.rsplit_once(' ').unwrap();
+            assert!(samples.insert(sample), "twice: {sample}");
             assert!(value.parse::<f64>().is_ok(), "{line}");
         }
     }

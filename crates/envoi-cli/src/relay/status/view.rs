@@ -47,8 +47,10 @@ pub(crate) struct RateView {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct DestinationView {
     pub(crate) name: String,
-    /// Tells DSNs of one project apart: the beginning of the public key.
+    /// The beginning of the public key.
     pub(crate) key: String,
+    /// Tells DSNs apart whose keys begin alike: what the directory of its disk buffer ends with.
+    pub(crate) id: String,
     pub(crate) lanes: Vec<LaneView>,
     pub(crate) in_flight: usize,
     pub(crate) attempts: u64,
@@ -165,6 +167,7 @@ impl DestinationView {
         Self {
             name: destination.label.clone(),
             key: destination.dsn.public_key().chars().take(6).collect(),
+            id: destination.name.rsplit('-').next().unwrap_or_default().to_owned(),
             lanes: stats.as_ref().map(lanes).unwrap_or_default(),
             in_flight: stats.as_ref().map_or(0, |stats| stats.outbox.in_flight),
             attempts: stats.as_ref().map_or(0, |stats| stats.outbox.attempts),
