@@ -135,6 +135,13 @@ impl Settings {
             Some(UpstreamText::Project(dsn)) => Upstream::Project(dsn),
             Some(UpstreamText::Host(host)) => Upstream::Host(host),
         };
+        let listen = given.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8970)));
+        if upstream.is_at(listen) {
+            return Err(CliError::usage(format_args!(
+                "the upstream is {listen}, where the relay itself listens: pass the DSN that clients had before as \
+                 --upstream"
+            )));
+        }
         let ack = given.ack.or(file.ack).unwrap_or_default();
         let limits = Limits {
             connections: within(
@@ -204,7 +211,7 @@ impl Settings {
         let seconds = Duration::from_secs;
         let of = |span: Option<super::units::Span>, default| span.map_or(default, |span| span.0);
         Ok(Self {
-            listen: given.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8970))),
+            listen,
             upstream,
             allowed_keys: file.allowed_keys.map(|keys| keys.into_iter().collect()),
             ack,
@@ -288,6 +295,7 @@ mod tests {
             ("", "no upstream"),
             ("upstream = \"pass-through\"", "upstream_hosts"),
             ("upstream = \"http://k@h/1\"\nupstream_hosts = [\"h\"]", "only for the upstream"),
+            ("upstream = \"http://k@localhost:8970/1\"", "where the relay itself listens"),
             ("upstream = \"http://k@h/1\"\nack = \"durable\"", "--spool"),
             ("upstream = \"http://k@h/1\"\n[limits]\nbody = \"200 MiB\"", "twice limits.body"),
             ("upstream = \"http://k@h/1\"\n[limits]\nheader = \"1 KiB\"", "limits.header"),

@@ -1,6 +1,7 @@
 //! Where envelopes go, and who may say so.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use envoi::envelope::{Dsn, Scheme};
@@ -179,6 +180,19 @@ impl Upstream {
         }
     }
 
+    /// Whether all that comes to `listen` would be forwarded there again, and again.
+    pub(crate) fn is_at(&self, listen: SocketAddr) -> bool {
+        let dsn = match self {
+            Self::Project(dsn) => Some(dsn.clone()),
+            Self::Host(host) => host.project("key", "project"),
+            // Somebody has to put the relay on its own list.
+            Self::PassThrough(hosts) => {
+                return hosts.iter().any(|host| !host.below && leads_to(&host.host, host.port, listen));
+            }
+        };
+        dsn.is_some_and(|dsn| leads_to(dsn.host(), dsn.port().unwrap_or(dsn.scheme().default_port()), listen))
+    }
+
     /// Whether what an earlier run has kept for `dsn` may be sent there now. What was kept for a project or host that was
     /// the upstream then is not lost only because another one is now; but a list of hosts is a fence.
     pub(crate) fn allows(&self, dsn: &Dsn) -> bool {
@@ -187,6 +201,20 @@ impl Upstream {
             Self::Project(_) | Self::Host(_) => true,
         }
     }
+}
+
+/// Whether a host as it is written is what somebody listens at. Names other than `localhost` are not looked up.
+fn leads_to(host: &str, port: u16, listen: SocketAddr) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_here = match host.parse::<IpAddr>() {
+        Ok(address) if listen.ip().is_unspecified() => address.is_loopback() || address.is_unspecified(),
+        Ok(address) => address == listen.ip() || (address.is_unspecified() && listen.ip().is_loopback()),
+        Err(_) => {
+            host.eq_ignore_ascii_case("localhost")
+                && (listen.ip().is_loopback() || listen.ip().is_unspecified())
+        }
+    };
+    is_here && port == listen.port() && port != 0
 }
 
 impl<'de> Deserialize<'de> for UpstreamText {
@@ -271,6 +299,40 @@ mod tests {
             assert_eq!(upstream.route("k", "7", Some(&dsn(bad))), Err(NoRoute::HostNotAllowed), "{bad}");
         }
         assert!(upstream.allows(&dsn("http://k@LOCALHOST:9000/1")));
+    }
+
+    /// A relay that forwards to itself would send one envelope round for ever.
+    #[test]
+    fn an_upstream_that_is_the_relay_itself_is_recognised() {
+        let at = |upstream: &str, listen: &str| {
+            let upstream = match upstream.parse().unwrap() {
+                UpstreamText::Project(dsn) => Upstream::Project(dsn),
+                UpstreamText::Host(host) => Upstream::Host(host),
+                UpstreamText::PassThrough => unreachable!("not asked for"),
+            };
+            upstream.is_at(listen.parse().unwrap())
+        };
+        for (upstream, listen) in [
+            ("http://k@127.0.0.1:8970/1", "127.0.0.1:8970"),
+            ("http://localhost:8970", "127.0.0.1:8970"),
+            ("http://k@LOCALHOST:8970/1", "0.0.0.0:8970"),
+            ("http://127.0.0.1:8970", "[::]:8970"),
+            ("http://k@[::1]:8970/1", "[::1]:8970"),
+            ("http://10.0.0.1", "10.0.0.1:80"),
+        ] {
+            assert!(at(upstream, listen), "{upstream} {listen}");
+        }
+        for (upstream, listen) in [
+            ("http://k@127.0.0.1:8969/1", "127.0.0.1:8970"),
+            ("http://k@127.0.0.2:8970/1", "127.0.0.1:8970"),
+            ("http://k@10.0.0.2:8970/1", "10.0.0.1:8970"),
+            ("http://sentry.example:8970", "127.0.0.1:8970"),
+            ("https://k@localhost/1", "127.0.0.1:8970"),
+        ] {
+            assert!(!at(upstream, listen), "{upstream} {listen}");
+        }
+        assert!(rules(&["http://localhost:8970"]).is_at("127.0.0.1:8970".parse().unwrap()));
+        assert!(!rules(&["http://localhost:9000"]).is_at("127.0.0.1:8970".parse().unwrap()));
     }
 
     #[test]
