@@ -68,9 +68,9 @@ impl BatchTransport {
     pub async fn flush(&self, within: Duration) -> BatchOutcome {
         let (inner, before, end) = (&self.inner, self.sums(), Instant::now() + within.min(FAR));
         let mark = inner.queue.flush(inner.clock.now());
-        inner.queue.wait(mark, within).await;
+        let moved = inner.queue.wait(mark, within).await;
         let flushed = inner.outbox.flush(end.saturating_duration_since(Instant::now())).await;
-        let is_complete = inner.queue.is_past(mark) && flushed.is_complete();
+        let is_complete = moved && flushed.is_complete();
         self.sums().outcome_since(before, is_complete, false)
     }
 
@@ -78,9 +78,9 @@ impl BatchTransport {
     pub fn flush_blocking(&self, within: Duration) -> BatchOutcome {
         let (inner, before, end) = (&self.inner, self.sums(), Instant::now() + within.min(FAR));
         let mark = inner.queue.flush(inner.clock.now());
-        inner.queue.wait_blocking(mark, within);
+        let moved = inner.queue.wait_blocking(mark, within);
         let flushed = inner.outbox.flush_blocking(end.saturating_duration_since(Instant::now()));
-        let is_complete = inner.queue.is_past(mark) && flushed.is_complete();
+        let is_complete = moved && flushed.is_complete();
         self.sums().outcome_since(before, is_complete, false)
     }
 
@@ -91,9 +91,9 @@ impl BatchTransport {
     pub async fn drain(&self, within: Duration) -> BatchOutcome {
         let (inner, before, end) = (&self.inner, self.sums(), Instant::now() + within.min(FAR));
         let mark = inner.queue.flush(inner.clock.now());
-        inner.queue.wait(mark, within).await;
+        let moved = inner.queue.wait(mark, within).await;
         let drained = inner.outbox.drain(end.saturating_duration_since(Instant::now())).await;
-        let is_complete = inner.queue.is_past(mark) && drained.is_complete();
+        let is_complete = moved && drained.is_complete();
         self.sums().outcome_since(before, is_complete, false)
     }
 

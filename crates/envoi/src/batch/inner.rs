@@ -96,9 +96,10 @@ impl Inner {
         }
     }
 
-    /// Hands over everything: from here on it is the outbox that sees to it, and accounts for it.
+    /// Hands over everything, and waits for whoever does so at this moment: from here on it is the outbox that sees to it,
+    /// and accounts for it.
     pub(super) fn feed_all(&self) {
-        while let Some(batch) = self.queue.take(self.clock.now(), true) {
+        while let Some(batch) = self.queue.take_when_free(self.clock.now()) {
             self.hand_over(batch);
         }
     }

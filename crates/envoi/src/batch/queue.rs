@@ -27,6 +27,29 @@ struct State {
     waiting: usize,
 }
 
+/// To hand a batch over takes microseconds. This is for a subscriber of `tracing` that waits for it from within it.
+const HAND_OVER: Duration = Duration::from_secs(1);
+
+impl State {
+    fn take(&mut self, now: Instant, all: bool) -> Option<Batch> {
+        if all && !self.batcher.is_empty() {
+            self.batcher.flush(now);
+        }
+        let batch = self.batcher.poll(now)?;
+        self.in_hand += 1;
+        Some(batch)
+    }
+
+    /// Whether everything from before the mark was handed over.
+    const fn is_past(&self, mark: u64) -> bool {
+        self.batcher.left() >= mark && self.in_hand == 0
+    }
+
+    const fn has_moved(&self, mark: u64) -> bool {
+        self.over || self.is_past(mark)
+    }
+}
+
 /// Why an event was not taken on.
 #[derive(Debug)]
 pub(super) enum Refused {
@@ -100,15 +123,24 @@ impl Queue {
         }
     }
 
-    /// The next batch that is due, or with `all` the next of whatever waits. [`Queue::handed_over`] follows.
+    /// The next batch that is due, or with `all` the next of whatever waits. [`Queue::handed_over`] follows. `None` also
+    /// while another thread hands one over, so that batches keep their order: that is a shutdown, and goes on with the next.
     pub(super) fn take(&self, now: Instant, all: bool) -> Option<Batch> {
         let mut state = self.lock();
-        if all && !state.batcher.is_empty() {
-            state.batcher.flush(now);
+        if state.in_hand > 0 { None } else { state.take(now, all) }
+    }
+
+    /// The next of whatever waits, when nobody else has one in hand: after the last, all have been handed over. A close
+    /// that came before that would refuse one that was on its way (BD-9).
+    pub(super) fn take_when_free(&self, now: Instant) -> Option<Batch> {
+        let mut state = self.lock();
+        if state.in_hand > 0 {
+            state.waiting += 1;
+            let waited = self.threads.wait_timeout_while(state, HAND_OVER, |state| state.in_hand > 0);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
         }
-        let batch = state.batcher.poll(now)?;
-        state.in_hand += 1;
-        Some(batch)
+        state.take(now, true)
     }
 
     /// What was taken is somebody else's now.
@@ -155,39 +187,32 @@ impl Queue {
         mark
     }
 
-    fn has_moved(state: &State, mark: u64) -> bool {
-        state.over || (state.batcher.left() >= mark && state.in_hand == 0)
-    }
-
-    /// Whether everything from before the mark was handed over.
-    pub(super) fn is_past(&self, mark: u64) -> bool {
-        let state = self.lock();
-        state.batcher.left() >= mark && state.in_hand == 0
-    }
-
-    /// Waits until everything from before the mark was handed over, at most `within`. Cancel safe.
-    pub(super) async fn wait(&self, mark: u64, within: Duration) {
+    /// Waits until everything from before the mark was handed over, at most `within`, and says whether it was. Cancel safe.
+    pub(super) async fn wait(&self, mark: u64, within: Duration) -> bool {
         let _waiting = Waiting::new(self);
         let moved = async {
             loop {
                 let notified = self.moved.notified();
                 tokio::pin!(notified);
                 notified.as_mut().enable();
-                if Self::has_moved(&self.lock(), mark) {
-                    return;
+                {
+                    let state = self.lock();
+                    if state.has_moved(mark) {
+                        return state.is_past(mark);
+                    }
                 }
                 notified.await;
             }
         };
-        // Too late is an answer as well: the caller looks how far it came.
-        let _ = tokio::time::timeout(within, moved).await;
+        tokio::time::timeout(within, moved).await.unwrap_or(false)
     }
 
     /// Blocks the thread for at most `within`.
-    pub(super) fn wait_blocking(&self, mark: u64, within: Duration) {
+    pub(super) fn wait_blocking(&self, mark: u64, within: Duration) -> bool {
         let _waiting = Waiting::new(self);
         let state = self.lock();
-        drop(self.threads.wait_timeout_while(state, within, |state| !Self::has_moved(state, mark)));
+        let waited = self.threads.wait_timeout_while(state, within, |state| !state.has_moved(mark));
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_past(mark)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -216,3 +241,6 @@ impl Drop for Waiting<'_> {
         self.0.lock().waiting -= 1;
     }
 }
+
+#[cfg(test)]
+mod tests;
