@@ -15,7 +15,7 @@ use super::stack::{authority_of, deliver, envelope, stack, taken, tls_for};
 #[tokio::test]
 async fn connections_that_end_after_three_requests_lose_nothing() {
     const MANY: usize = 60;
-    const AT_ONCE: usize = 5;
+    const AT_ONCE: usize = 30;
     if !installed(&["nginx", "squid"]) {
         return;
     }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use envoi_core::Phase;
 use http::Method;
@@ -29,19 +30,26 @@ pub enum Resend {
 /// What is known about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The server has not looked at the request.
+    /// The server says that it has not looked at the request.
     Unprocessed,
+    /// The connection was gone before anything of the request was written.
+    Unsent,
     /// The connection ended before anything of a reply.
     Cut,
     /// Nothing that helps.
     Unknown,
 }
 
-/// How often a request is sent again that was not looked at. A server that is reloaded may refuse more than once.
-const UNPROCESSED: u32 = 5;
+/// How often a request is sent again at once that was not looked at. A server that is reloaded may refuse more than once.
+const AT_ONCE: u32 = 5;
+/// How often in all, if the server says that it has not looked at it: after a pause from then on. Where many requests
+/// share connections that end after a few each, most of them lose the race for the next one many times.
+const IN_ALL: u32 = 20;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Resend {
-    /// Whether to send again after `count` times.
+    /// Whether to send again after `count` times, and after what pause.
     pub(super) fn allows(
         self,
         verdict: Verdict,
@@ -49,9 +57,11 @@ impl Resend {
         phase: Phase,
         reused: bool,
         count: u32,
-    ) -> bool {
-        match verdict {
-            Verdict::Unprocessed => count < UNPROCESSED,
+    ) -> Option<Duration> {
+        let is_allowed = match verdict {
+            Verdict::Unprocessed => return pause(count),
+            // The next connection may end like this one: whoever waits above decides how long it is tried.
+            Verdict::Unsent => count < AT_ONCE,
             Verdict::Cut => {
                 let is_safe = match self {
                     Self::Unprocessed => false,
@@ -61,7 +71,20 @@ impl Resend {
                 count == 0 && reused && phase.may_have_been_processed() && is_safe
             }
             Verdict::Unknown => false,
+        };
+        is_allowed.then_some(Duration::ZERO)
+    }
+}
+
+/// Five times at once, then after 50 ms, 100 ms, ... 1 s.
+fn pause(count: u32) -> Option<Duration> {
+    match count {
+        0..AT_ONCE => Some(Duration::ZERO),
+        AT_ONCE..IN_ALL => {
+            let doubled = 2_u32.saturating_pow(count - AT_ONCE);
+            Some(FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE))
         }
+        _ => None,
     }
 }
 
@@ -79,7 +102,7 @@ pub(super) fn judge(error: &(dyn Error + 'static)) -> Verdict {
         }
         if let Some(error) = current.downcast_ref::<hyper::Error>() {
             if error.is_canceled() {
-                verdict = Verdict::Unprocessed;
+                verdict = Verdict::Unsent.or(verdict);
             } else if error.is_incomplete_message() {
                 verdict = Verdict::Cut.or(verdict);
             }
@@ -102,6 +125,7 @@ impl Verdict {
     const fn or(self, outer: Self) -> Self {
         match (self, outer) {
             (Self::Unprocessed, _) | (_, Self::Unprocessed) => Self::Unprocessed,
+            (Self::Unsent, _) | (_, Self::Unsent) => Self::Unsent,
             (Self::Cut, _) | (_, Self::Cut) => Self::Cut,
             _ => Self::Unknown,
         }

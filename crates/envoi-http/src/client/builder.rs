@@ -18,6 +18,9 @@ pub struct HttpClientBuilder<C = TcpConnector> {
     settings: Settings,
 }
 
+/// As good as never, for libraries that add a limit to the time without a check.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 #[derive(Clone, Copy, Debug)]
 struct Pool {
     idle_timeout: Option<Duration>,
@@ -116,14 +119,14 @@ impl<C> HttpClientBuilder<C> {
         builder
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
-            .pool_idle_timeout(self.pool.idle_timeout)
+            .pool_idle_timeout(self.pool.idle_timeout.map(|limit| limit.min(NEVER)))
             .pool_max_idle_per_host(self.pool.max_idle)
             .retry_canceled_requests(true)
             .http2_only(self.http2.prior_knowledge)
             .http2_keep_alive_while_idle(self.http2.ping_while_idle)
-            .http2_keep_alive_interval(self.http2.ping.map(|(after, _)| after));
+            .http2_keep_alive_interval(self.http2.ping.map(|(after, _)| after.min(NEVER)));
         if let Some((_, patience)) = self.http2.ping {
-            builder.http2_keep_alive_timeout(patience);
+            builder.http2_keep_alive_timeout(patience.min(NEVER));
         }
         HttpClient::new(builder.build(StatusFirst::new(self.connector)), self.settings)
     }

@@ -31,6 +31,8 @@ pin_project_lite::pin_project! {
         // What it takes to send again; none for a streamed body.
         spare: Option<Request<RequestBody>>,
         count: u32,
+        // The end of a pause before it is sent again; the exchange has ended.
+        resume: Option<Instant>,
         client: Client<StatusFirst<C>, Tracked>,
         settings: Arc<Settings>,
     }
@@ -46,7 +48,7 @@ impl<C: Connect> ClientFuture<C> {
         let spare = duplicate(&request);
         let begun = progress.begun();
         let exchange = begin(&client, request, &progress);
-        Self { exchange, sleep: None, progress, begun, spare, count: 0, client, settings }
+        Self { exchange, sleep: None, progress, begun, spare, count: 0, resume: None, client, settings }
     }
 }
 
@@ -74,6 +76,16 @@ impl<C: Connect> Future for ClientFuture<C> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
+            if let Some(at) = *this.resume {
+                if at > Instant::now() {
+                    ready!(look_at(this.sleep.as_mut(), at, cx));
+                }
+                *this.resume = None;
+                if let Some(request) = this.spare.as_ref().and_then(duplicate) {
+                    *this.progress = Progress::new();
+                    *this.exchange = begin(this.client, request, this.progress);
+                }
+            }
             let exchange = &mut *this.exchange;
             let (failed, is_told) = match this.progress.scope(|| Pin::new(exchange).poll(cx)) {
                 Poll::Ready(Ok(response)) => {
@@ -86,21 +98,23 @@ impl<C: Connect> Future for ClientFuture<C> {
                     let is_told = error.is_connect();
                     let phase = match verdict {
                         // It left, but nobody has looked at it.
-                        Verdict::Unprocessed => this.progress.phase().min(Phase::Connect),
+                        Verdict::Unprocessed | Verdict::Unsent => this.progress.phase().min(Phase::Connect),
                         _ => this.progress.phase(),
                     };
                     let error = ClientError::new(phase, error);
-                    let again = this.spare.as_ref().filter(|request| {
+                    let again = this.spare.as_ref().and_then(|request| {
                         let reused = !this.progress.is_fresh();
                         this.settings.resend.allows(verdict, request.method(), phase, reused, *this.count)
                     });
-                    if let Some(request) = again.and_then(duplicate) {
+                    // A pause that the attempt does not outlast is not worth it: whoever waits above may go on.
+                    let resume =
+                        again.and_then(|pause| resume_at(&this.settings.timeouts, *this.begun, pause));
+                    if resume.is_some() {
                         if let Some(observer) = &this.settings.observer {
                             observer.event(&Event::Again { error: &error });
                         }
                         *this.count += 1;
-                        *this.progress = Progress::new();
-                        *this.exchange = begin(this.client, request, this.progress);
+                        *this.resume = resume;
                         continue;
                     }
                     (error, is_told)
@@ -109,14 +123,7 @@ impl<C: Connect> Future for ClientFuture<C> {
                     let Some(at) = next_look(&this.settings.timeouts, *this.begun, this.progress) else {
                         return Poll::Pending;
                     };
-                    match this.sleep.as_mut().as_pin_mut() {
-                        Some(mut sleep) if sleep.deadline() != at => sleep.as_mut().reset(at),
-                        Some(_) => {}
-                        None => this.sleep.set(Some(tokio::time::sleep_until(at))),
-                    }
-                    if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
-                        ready!(sleep.poll(cx));
-                    }
+                    ready!(look_at(this.sleep.as_mut(), at, cx));
                     match passed(&this.settings.timeouts, *this.begun, this.progress, Instant::now()) {
                         Some(error) => (ClientError::new(error.phase(), error), false),
                         // Something has happened in the meantime.
@@ -133,6 +140,27 @@ impl<C: Connect> Future for ClientFuture<C> {
     }
 }
 
+/// Ready at that time.
+fn look_at(mut sleep: Pin<&mut Option<Sleep>>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    match sleep.as_mut().as_pin_mut() {
+        Some(mut sleep) if sleep.deadline() != at => sleep.as_mut().reset(at),
+        Some(_) => {}
+        None => sleep.set(Some(tokio::time::sleep_until(at))),
+    }
+    sleep.as_pin_mut().map_or(Poll::Ready(()), |sleep| sleep.poll(cx))
+}
+
+/// The end of a pause that begins now, unless the attempt is over by then.
+fn resume_at(timeouts: &Timeouts, begun: Instant, pause: Duration) -> Option<Instant> {
+    let at = Instant::now().checked_add(pause)?;
+    attempt_end(timeouts, begun).is_none_or(|end| at < end).then_some(at)
+}
+
+/// None if there is no limit, or it is too far away to be one.
+fn attempt_end(timeouts: &Timeouts, begun: Instant) -> Option<Instant> {
+    begun.checked_add(timeouts.attempt?)
+}
+
 /// The limit of the phase in which the request is, and when that ends.
 fn of_phase(timeouts: &Timeouts, progress: &Progress) -> Option<(Duration, Instant)> {
     let limit = match progress.phase() {
@@ -140,12 +168,11 @@ fn of_phase(timeouts: &Timeouts, progress: &Progress) -> Option<(Duration, Insta
         Phase::Reply => timeouts.first_byte?,
         _ => return None,
     };
-    Some((limit, progress.last() + limit))
+    Some((limit, progress.last().checked_add(limit)?))
 }
 
 /// When to look at the time again, at the latest.
 fn next_look(timeouts: &Timeouts, begun: Instant, progress: &Progress) -> Option<Instant> {
-    let attempt = timeouts.attempt.map(|limit| begun + limit);
     let phase = match progress.phase() {
         Phase::Write | Phase::Reply => of_phase(timeouts, progress).map(|(_, end)| end),
         // The connection does not wake the one who waits here when it begins to write: look now and then.
@@ -154,22 +181,22 @@ fn next_look(timeouts: &Timeouts, begun: Instant, progress: &Progress) -> Option
             .into_iter()
             .chain(timeouts.first_byte)
             .min()
-            .map(|limit| tick(progress.begun(), limit)),
+            .and_then(|limit| tick(progress.begun(), limit)),
     };
-    attempt.into_iter().chain(phase).min()
+    attempt_end(timeouts, begun).into_iter().chain(phase).min()
 }
 
 /// The next multiple of `every` since `begun` that is to come.
-fn tick(begun: Instant, every: Duration) -> Instant {
+fn tick(begun: Instant, every: Duration) -> Option<Instant> {
     let every = every.max(Duration::from_millis(1));
     let past = begun.elapsed().as_nanos() / every.as_nanos();
-    begun + every.saturating_mul(u32::try_from(past).unwrap_or(u32::MAX).saturating_add(1))
+    begun.checked_add(every.saturating_mul(u32::try_from(past).unwrap_or(u32::MAX).saturating_add(1)))
 }
 
 /// The limit that has been passed.
 fn passed(timeouts: &Timeouts, begun: Instant, progress: &Progress, now: Instant) -> Option<TimedOut> {
-    if let Some(limit) = timeouts.attempt
-        && now >= begun + limit
+    if let (Some(limit), Some(end)) = (timeouts.attempt, attempt_end(timeouts, begun))
+        && now >= end
     {
         return Some(TimedOut::attempt(progress.phase(), limit));
     }

@@ -39,8 +39,11 @@
 //!
 //! hyper-util sends a request again that never left a connection of the pool. What it does not do is done here, within
 //! the time of the same attempt and for bodies that are in memory: HTTP/2 streams that were refused or came after a
-//! GOAWAY, up to five times, and requests on a connection that turned out to be stale, once, as [`Resend`] allows. An
-//! error that is left when the server did not look at the request has a phase before the request.
+//! GOAWAY, and requests on a connection that turned out to be stale, once, as [`Resend`] allows. The former five times at
+//! once and then after pauses of 50 ms to 1 s, twenty times in all: where a server ends each connection after a few
+//! requests, of many at once most lose the race for the next connection several times. An error that is left when the
+//! server did not look at the request has a phase before the request, so nothing is lost by it either: the queue sends
+//! it again.
 //!
 //! # Watching
 //!

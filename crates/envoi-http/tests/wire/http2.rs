@@ -11,8 +11,7 @@ use envoi_testkit::ingest::IngestServer;
 use http::Response;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 use crate::pipe::{self, NOWHERE};
@@ -23,7 +22,11 @@ fn client(resend: Resend) -> HttpClient {
 }
 
 /// Answers streams, but refuses as many before as are left.
-async fn refusing(stream: TcpStream, refusals: &AtomicUsize, streams: &AtomicUsize) {
+async fn refusing(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    refusals: &AtomicUsize,
+    streams: &AtomicUsize,
+) {
     let mut connection = h2::server::handshake(stream).await.unwrap();
     while let Some(Ok((_, mut respond))) = connection.accept().await {
         streams.fetch_add(1, Ordering::SeqCst);
@@ -50,18 +53,51 @@ async fn refusing_server(refusals: usize) -> (SocketAddr, Arc<AtomicUsize>) {
     (address, count)
 }
 
-/// TR-9: a stream that the server refuses was not processed (RFC 9113 §8.7) and is sent again, whatever the method; a
-/// server that refuses for ever is not asked for ever.
+/// TR-9: a stream that the server refuses was not processed (RFC 9113 §8.7) and is sent again, whatever the method.
 #[tokio::test]
 async fn refused_streams_are_sent_again() {
     let (address, streams) = refusing_server(3).await;
     exchange(&client(Resend::Unprocessed), post(address)).await.unwrap();
     assert_eq!(streams.load(Ordering::SeqCst), 4);
+}
 
-    let (address, streams) = refusing_server(usize::MAX).await;
-    let fault = exchange(&client(Resend::Stale), post(address)).await.unwrap_err();
-    assert_eq!(streams.load(Ordering::SeqCst), 6);
-    assert!(fault.phase().is_some_and(Phase::before_request), "not processed: {fault:?}");
+/// A server in memory that refuses as many streams, a client of it, and how many streams there were.
+fn refusing_pipe(refusals: usize, timeouts: Timeouts) -> (HttpClient<pipe::PipeConnector>, Arc<AtomicUsize>) {
+    let (connector, mut connections) = pipe::connector();
+    let (refusals, streams) = (Arc::new(AtomicUsize::new(refusals)), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&streams);
+    tokio::spawn(async move {
+        while let Some(stream) = connections.recv().await {
+            let (refusals, streams) = (Arc::clone(&refusals), Arc::clone(&streams));
+            tokio::spawn(async move { refusing(stream, &refusals, &streams).await });
+        }
+    });
+    let client =
+        HttpClient::builder().connector(connector).http2_prior_knowledge().timeouts(timeouts).build();
+    (client, count)
+}
+
+/// TR-9: a server that refuses often is given time, one that refuses for ever is not asked for ever, and no pause is
+/// begun that the attempt does not outlast. What is left then is free to be sent again.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_refuses_for_long_is_asked_with_pauses() {
+    let (client, streams) = refusing_pipe(15, Timeouts::new());
+    let begun = Instant::now();
+    exchange(&client, post(NOWHERE)).await.unwrap();
+    assert_eq!(streams.load(Ordering::SeqCst), 16);
+    assert!(begun.elapsed() > Duration::from_secs(5), "{:?}", begun.elapsed());
+
+    for (attempt, expected) in
+        [(Some(Duration::from_secs(30)), 21), (None, 21), (Some(Duration::from_secs(1)), 10)]
+    {
+        let (client, streams) = refusing_pipe(usize::MAX, Timeouts::new().attempt(attempt));
+        let begun = Instant::now();
+        let fault = exchange(&client, post(NOWHERE)).await.unwrap_err();
+        assert_eq!(streams.load(Ordering::SeqCst), expected, "{attempt:?}");
+        assert!(begun.elapsed() < attempt.unwrap_or(Duration::from_secs(13)), "{:?}", begun.elapsed());
+        assert!(fault.kind().is_network(), "{fault:?}");
+        assert!(fault.phase().is_some_and(Phase::before_request), "not processed: {fault:?}");
+    }
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -182,3 +182,28 @@ async fn a_cut_after_the_request_says_that_it_was_sent() {
     let fault = exchange(&HttpClient::new_http(), post(address)).await.unwrap_err();
     assert_eq!((fault.kind(), fault.phase()), (Kind::Io, Some(Phase::Reply)), "{fault:?}");
 }
+
+/// TR-9: a limit too large to be reached is none, and no reason to fall over.
+#[tokio::test]
+async fn enormous_limits_are_none() {
+    const MAX: Duration = Duration::MAX;
+    let server = envoi_testkit::ingest::IngestServer::start().await.unwrap();
+    let timeouts = Timeouts::new().write(Some(MAX)).first_byte(Some(MAX)).attempt(Some(MAX));
+    let connector = TcpConnector::new().resolve_timeout(MAX).connect_timeout(MAX).happy_eyeballs(Some(MAX));
+    for prior_knowledge in [false, true] {
+        let builder = HttpClient::builder()
+            .connector(connector.clone())
+            .timeouts(timeouts)
+            .pool_idle_timeout(Some(MAX))
+            .http2_ping(Some((MAX, MAX)))
+            .http2_ping_while_idle(true);
+        let builder = if prior_knowledge { builder.http2_prior_knowledge() } else { builder };
+        let client = builder.build();
+        for _ in 0..2 {
+            let url = format!("http://localhost:{}/api/42/envelope/", server.address().port());
+            let request = Request::post(url).body(Segments::from("payload")).unwrap();
+            exchange(&client, request).await.unwrap();
+        }
+    }
+    assert_eq!(server.summary().requests, 4);
+}

@@ -9,7 +9,7 @@ use http::Method;
 use tokio::io::AsyncWriteExt;
 
 use crate::pipe::{self, NOWHERE};
-use crate::support::{Act, OK, exchange, post, read_until, request, scripted};
+use crate::support::{Act, OK, exchange, listen, post, read_until, request, scripted};
 
 fn client(resend: Resend) -> HttpClient {
     HttpClient::builder().resend(resend).build()
@@ -108,4 +108,22 @@ async fn a_server_that_closes_idle_connections_costs_nothing() {
         assert!(result.is_ok(), "after {pause} ms: {result:?}");
         assert_eq!(connections.load(Ordering::SeqCst), expected, "after {pause} ms");
     }
+}
+
+/// TR-9: a server that hangs up on whoever connects, like a load balancer with nobody behind it, is asked a few times and
+/// no more; what was not sent is told as such.
+#[tokio::test]
+async fn a_server_that_hangs_up_at_once_is_not_asked_for_long() {
+    let (listener, address) = listen().await;
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    tokio::spawn(async move {
+        loop {
+            drop(listener.accept().await.unwrap());
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let fault = exchange(&client(Resend::Stale), post(address)).await.unwrap_err();
+    assert!(fault.kind().is_network(), "{fault:?}");
+    assert!(count.load(Ordering::SeqCst) <= 6, "{count:?}: {fault:?}");
 }
