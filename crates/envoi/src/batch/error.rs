@@ -61,6 +61,8 @@ pub enum InvalidUrl {
     Host,
     /// It holds a user or a password.
     Credentials,
+    /// Its port is none: it is beyond 65535, or 0.
+    Port,
 }
 
 impl InvalidUrl {
@@ -73,6 +75,11 @@ impl InvalidUrl {
         }
         if authority.host().is_empty() {
             return Err(Self::Host);
+        }
+        // What is no port would be taken for none, and the events would go to whoever listens on the usual one.
+        let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+        if !matches!(port, "" | ":") && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err(Self::Port);
         }
         match url.scheme_str() {
             Some("http" | "https") => Ok(url),
@@ -87,6 +94,7 @@ impl fmt::Display for InvalidUrl {
             Self::Malformed => "the URL of the batch endpoint cannot be read, write it as https://host/path",
             Self::Scheme => "the URL of the batch endpoint must begin with http:// or https://",
             Self::Host => "the URL of the batch endpoint names no host, write it as https://host/path",
+            Self::Port => "the port in the URL of the batch endpoint must be between 1 and 65535",
             Self::Credentials => {
                 "the URL of the batch endpoint holds credentials, give them as a bearer token or a header instead"
             }

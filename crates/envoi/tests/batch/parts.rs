@@ -106,6 +106,11 @@ fn what_cannot_work_is_said_when_it_is_built() {
     assert_eq!(url_error("logs.example"), InvalidUrl::Scheme);
     assert_eq!(url_error("/v1/events"), InvalidUrl::Host);
     assert_eq!(url_error("ftp://logs.example/"), InvalidUrl::Scheme);
+    assert_eq!(url_error("http://logs.example:99999/"), InvalidUrl::Port);
+    assert_eq!(url_error("http://[::1]:0/"), InvalidUrl::Port);
+    for url in ["http://[::1]/", "http://[::1]:8080/", "http://logs.example:/", "http://logs.example:1/"] {
+        assert!(envoi::batch(url).build_driver().is_ok(), "{url}");
+    }
     assert_eq!(url_error("http://user:hunter2@logs.example/"), InvalidUrl::Credentials);
     assert!(!url_error("http://user:hunter2@logs.example/").to_string().contains("hunter2"));
 
