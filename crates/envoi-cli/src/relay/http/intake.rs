@@ -18,8 +18,10 @@ use crate::relay::destinations::{Destination, NoPlace};
 use crate::relay::memory::{OVERHEAD, Share};
 use crate::relay::state::{Counters, Relay};
 
-/// From this size on a body is decoded and read off the threads of the runtime.
+/// Beyond this size a body is decoded and read off the threads of the runtime.
 const LARGE: usize = 64 * 1024;
+/// So is a smaller one beyond this size when it is decoded.
+const LARGE_DECODED: usize = 256 * 1024;
 
 /// Takes an envelope on, or says why not. Adds the limits in force once it is known for which destination.
 pub(super) async fn envelope<B>(request: Request<B>, project: &str, relay: &Arc<Relay>) -> Reply
@@ -70,7 +72,7 @@ where
     let mut share = relay.memory.share();
     share.grow_to(OVERHEAD).map_err(|_| Refusal::Memory)?;
     let wire = body::read(body, settings.limits.body, settings.timeouts.body, &mut share).await?;
-    let (mut envelope, length, mut share) = read(encoding, wire, share, relay, settings).await?;
+    let (mut envelope, length, mut share) = read(encoding, wire, share, relay, settings.limits.body).await?;
     share.shrink_to(length + OVERHEAD);
 
     let named = envelope.dsn();
@@ -113,16 +115,23 @@ fn check_key(key: &str, settings: &Settings) -> Result<(), Refusal> {
 async fn read(
     encoding: Encoding,
     wire: Bytes,
-    share: Share,
-    relay: &Arc<Relay>,
-    settings: &Arc<Settings>,
+    mut share: Share,
+    relay: &Relay,
+    limit: usize,
 ) -> Result<(Envelope, usize, Share), Refusal> {
-    let limit = settings.limits.body;
-    if wire.len() < LARGE {
-        return parse(encoding, wire, limit, share);
+    if wire.len() <= LARGE {
+        // A few kilobytes may become all that is allowed: what grows beyond this is begun again elsewhere.
+        match encoding.decode(wire.clone(), limit.min(LARGE_DECODED), &mut share) {
+            Err(Refusal::TooLarge { .. }) if limit > LARGE_DECODED => {}
+            plain => return parse(plain?, share),
+        }
     }
     let Ok(_decoder) = relay.decoders.acquire().await else { unreachable!("the semaphore is never closed") };
-    match tokio::task::spawn_blocking(move || parse(encoding, wire, limit, share)).await {
+    let reading = tokio::task::spawn_blocking(move || {
+        let plain = encoding.decode(wire, limit, &mut share)?;
+        parse(plain, share)
+    });
+    match reading.await {
         Ok(parsed) => parsed,
         // It panicked, or the runtime is going down.
         Err(error) => Err(Refusal::Decode(error.to_string())),
@@ -130,13 +139,7 @@ async fn read(
 }
 
 /// Lenient (decision 24): what an SDK sends is forwarded, unknown types and attributes included (EN-4).
-fn parse(
-    encoding: Encoding,
-    wire: Bytes,
-    limit: usize,
-    mut share: Share,
-) -> Result<(Envelope, usize, Share), Refusal> {
-    let plain = encoding.decode(wire, limit, &mut share)?;
+fn parse(plain: Bytes, share: Share) -> Result<(Envelope, usize, Share), Refusal> {
     let length = plain.len();
     let parsed = Envelope::parse_lenient(plain).map_err(Refusal::Parse)?;
     Ok((parsed.envelope, length, share))
@@ -172,4 +175,49 @@ async fn post(
         Counters::add(not_durable, 1);
     }
     Ok(fate)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::relay::config::Given;
+    use crate::relay::destinations::Destinations;
+
+    fn gzip(length: usize) -> Bytes {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(b"{}\n{\"type\":\"x\"}\n").unwrap();
+        encoder.write_all(&vec![b'x'; length]).unwrap();
+        encoder.finish().unwrap().into()
+    }
+
+    /// CO-1: what is small and stays small is read at once; what is small and grows does not hold up the threads that
+    /// everybody else is served by, but waits for its turn elsewhere.
+    #[tokio::test(start_paused = true)]
+    async fn a_bomb_goes_where_it_holds_nobody_up() {
+        let upstream = Some("http://127.0.0.1:9".parse().unwrap());
+        let settings = Settings::load(&Given { upstream, ..Given::default() }).unwrap();
+        let limit = settings.limits.body;
+        let destinations = Destinations::new(None, tokio::runtime::Handle::current()).unwrap();
+        let relay = Relay::new(settings, "127.0.0.1:1".parse().unwrap(), destinations);
+        let all = u32::try_from(relay.decoders.available_permits()).unwrap();
+        let others = relay.decoders.acquire_many(all).await.unwrap();
+        let share = || relay.memory.share();
+        let small = read(Encoding::Gzip, gzip(1000), share(), &relay, limit).await.unwrap();
+        assert!(small.1 > 1000);
+        let bomb = gzip(20 << 20);
+        assert!(bomb.len() < LARGE);
+        let mut reading = std::pin::pin!(read(Encoding::Gzip, bomb, share(), &relay, limit));
+        assert!(timeout(Duration::from_secs(60), reading.as_mut()).await.is_err(), "it was read right here");
+        drop(others);
+        assert!(reading.await.unwrap().1 > 20 << 20);
+        assert!(matches!(
+            read(Encoding::Gzip, gzip(2000), share(), &relay, 1000).await,
+            Err(Refusal::TooLarge { limit: 1000 })
+        ));
+    }
 }
