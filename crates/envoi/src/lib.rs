@@ -68,6 +68,8 @@ pub mod batch;
 mod disk;
 mod guard;
 mod headers;
+#[cfg(feature = "metrics")]
+mod publish;
 pub mod sentry;
 mod transport;
 pub mod way;

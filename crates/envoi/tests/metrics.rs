@@ -92,4 +92,36 @@ async fn ledger_and_queue_are_published() {
     assert_eq!(figure("envoi_items_held{category=error}"), 0.0);
     assert_eq!(figure("envoi_queue_envelopes{lane=critical}"), 0.0);
     assert_eq!(figure("envoi_attempts_total{}"), 1.0);
+    #[cfg(feature = "batch")]
+    batches_are_published(&board).await;
+}
+
+/// There is one recorder per process, hence no test of its own.
+#[cfg(feature = "batch")]
+async fn batches_are_published(board: &Board) {
+    use envoi_testkit::mock::Answer;
+
+    let mock = MockExchange::new();
+    mock.script([Answer::ok()]);
+    mock.otherwise(Answer::status(http::StatusCode::UNAUTHORIZED));
+    let network = mock.clone();
+    let logger = envoi::batch("http://logs.invalid/")
+        .http_layer(layer_fn(move |_network| network.clone()))
+        .build_on(&tokio::runtime::Handle::current())
+        .unwrap();
+    for number in 0..41 {
+        logger.log(&number).unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let figures = board.0.lock().unwrap().clone();
+    let figure = |name: &str| figures.get(name).copied().unwrap_or(f64::NAN);
+    assert_eq!(figure("envoi_items_posted_total{category=event}"), 41.0, "{figures:?}");
+    assert_eq!(figure("envoi_items_delivered_total{category=event}"), 20.0);
+    assert_eq!(figure("envoi_items_refused_total{category=event,status=401}"), 20.0);
+    assert_eq!(figure("envoi_items_held{category=event}"), 0.0);
+    assert_eq!(figure("envoi_batch_queue_events{}"), 0.0);
+    assert_eq!(figure("envoi_batch_in_flight{}"), 0.0);
+    assert_eq!((figure("envoi_batch_breaker_open{}"), figure("envoi_batch_disabled{}")), (0.0, 1.0));
+    assert!(figure("envoi_batch_deliveries_total{}") >= 2.0);
+    assert_eq!(figure("envoi_attempts_total{}"), 1.0, "those of the other transport");
 }

@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
 
 use envoi_batch::Batch;
 use envoi_core::Deliver;
 use envoi_layers::outbox::Driver;
 
+#[cfg(feature = "metrics")]
+use super::BatchTransport;
 use super::inner::Inner;
 use super::losses::Losses;
 use super::queue::Queue;
@@ -110,16 +111,27 @@ impl<S: Deliver<Batch>> fmt::Debug for BatchDriver<S> {
 
 /// Wakes the driver when a batch is due, until the last handle is gone.
 async fn tend(inner: Weak<Inner>, queue: Arc<Queue>) {
+    #[cfg(feature = "metrics")]
+    let mut figures_due = None;
     loop {
         let wait = {
             let Some(inner) = inner.upgrade() else { return };
             inner.feed();
             let now = inner.clock.now();
-            queue.deadline().map(|deadline| deadline.saturating_duration_since(now))
+            // Due already: whoever makes room feeds on.
+            let next = queue.deadline().filter(|deadline| *deadline > now);
+            #[cfg(feature = "metrics")]
+            let next = {
+                if figures_due.is_none_or(|due| due <= now) {
+                    super::publish::publish(&BatchTransport::new(inner));
+                    figures_due = Some(now + crate::publish::EVERY);
+                }
+                [next, figures_due].into_iter().flatten().min()
+            };
+            next.map(|next| next.saturating_duration_since(now))
         };
         match wait {
-            // Due already: whoever makes room feeds on.
-            None | Some(Duration::ZERO) => queue.bell.notified().await,
+            None => queue.bell.notified().await,
             Some(wait) => {
                 let _ = tokio::time::timeout(wait, queue.bell.notified()).await;
             }

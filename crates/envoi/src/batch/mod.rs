@@ -119,6 +119,8 @@ mod handle;
 mod inner;
 mod losses;
 mod outcome;
+#[cfg(feature = "metrics")]
+mod publish;
 mod queue;
 mod receiver;
 mod settings;

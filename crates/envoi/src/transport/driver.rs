@@ -77,10 +77,6 @@ impl<S: Deliver<Envelope>> fmt::Debug for TransportDriver<S> {
     }
 }
 
-/// How often figures are published.
-#[cfg(feature = "metrics")]
-const PUBLISH: Duration = Duration::from_secs(10);
-
 /// Sends containers when their time has come, until the last handle is gone.
 async fn tend(inner: Weak<Inner>, bell: Arc<Notify>) {
     loop {
@@ -95,7 +91,7 @@ async fn tend(inner: Weak<Inner>, bell: Arc<Notify>) {
             super::publish::publish(&transport);
         }
         #[cfg(feature = "metrics")]
-        let wait = Some(wait.map_or(PUBLISH, |wait| wait.min(PUBLISH)));
+        let wait = Some(wait.map_or(crate::publish::EVERY, |wait| wait.min(crate::publish::EVERY)));
         ring_or_wait(&bell, wait).await;
     }
 }
