@@ -1,4 +1,4 @@
-use envoi_core::{Kind, Phase};
+use envoi_core::{Advice, Kind, Phase};
 use envoi_http::proxy::ProxyConfig;
 use envoi_http::tls::Identity;
 use envoi_testkit::ingest::IngestServer;
@@ -52,7 +52,8 @@ async fn a_bad_certificate_of_a_proxy_is_the_proxys() {
 }
 
 /// TR-5: a client certificate opens the door that asks for one, straight and through a tunnel; without it, or with that
-/// of a stranger, nginx answers 400 and the server hears nothing.
+/// of a stranger, nginx answers 400: that is known as the handshake that it is, to be tried again when it is mended, and
+/// the server hears nothing.
 #[tokio::test]
 async fn mutual_tls_opens_the_door_of_nginx() {
     if !installed(&["nginx", "squid"]) {
@@ -69,9 +70,14 @@ async fn mutual_tls_opens_the_door_of_nginx() {
     for config in [ProxyConfig::direct(), ProxyConfig::new(&squid.url()).unwrap()] {
         let case = if config.is_direct() { "mutual" } else { "mutual-tunnel" };
         let url = nginx.url(Door::Mutual, "localhost", case);
-        for tls in [tls.clone(), tls.clone().identity(identity(&Authority::new("stranger")))] {
+        for (tls, words) in [
+            (tls.clone(), "give a certificate and its key (it answered 400 Bad Request)"),
+            (tls.clone().identity(identity(&Authority::new("stranger"))), "refused the client certificate"),
+        ] {
             let fault = fault(&url, &config, &tls).await;
-            assert_eq!(fault.status().map(|status| status.as_u16()), Some(400), "{fault:?}");
+            assert_eq!((fault.kind(), fault.phase()), (Kind::Tls, Some(Phase::Tls)), "{fault:?}");
+            assert_eq!((fault.advice(), fault.status()), (Advice::Retry, None), "{fault:?}");
+            assert!(fault.to_string().contains(words), "{fault}");
         }
         assert!(ingest.requests().len() < 2);
         let stack = stack(&url, &config, &tls.clone().identity(identity(&nginx.authority)));
@@ -82,4 +88,19 @@ async fn mutual_tls_opens_the_door_of_nginx() {
         assert!(named[0].client.contains("CN=envoi"), "{entries:?}");
     }
     assert_eq!(ingest.requests().len(), 2);
+}
+
+/// TR-5, TR-7: `http` to a port for `https`: nginx answers 400, which is final, and the words say what is wrong.
+#[tokio::test]
+async fn http_to_a_port_for_https_is_named() {
+    if !installed(&["nginx"]) {
+        return;
+    }
+    let ingest = IngestServer::start().await.unwrap();
+    let nginx = Nginx::start(&authority_of(&ingest)).await;
+    let tls = tls_for(&nginx.authority);
+    let url = nginx.url(Door::Http1, "localhost", "plain").replace("https://", "http://");
+    let fault = fault(&url, &ProxyConfig::direct(), &tls).await;
+    assert_eq!((fault.kind(), fault.advice()), (Kind::Rejected, Advice::Drop), "{fault:?}");
+    assert!(fault.to_string().contains("use an https address"), "{fault}");
 }

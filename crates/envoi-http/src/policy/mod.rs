@@ -19,6 +19,10 @@
 //! A 407 that gets here is that of a proxy which nobody has configured: the answers of those in a `ProxyConfig` are
 //! faults before, and are tried again.
 //!
+//! nginx answers 400 where other servers end the handshake: no client certificate, or one that it does not believe. Its
+//! page says so, and it is judged as the failed handshake that it is: [`Kind::Tls`](envoi_core::Kind::Tls) in [`Phase::Tls`](envoi_core::Phase::Tls), to be tried again like
+//! the others, and without a reply, because whoever keeps the goods has not seen them. `on_error` changes that as well.
+//!
 //! The Sentry column follows TR-8, CR-3 and OC-3: the server has counted what it refused, so it is never sent again.
 //! Its 429 is dropped as well, because the limit that comes with it is obeyed by the filter further up. Every cell
 //! can be changed:
@@ -38,6 +42,7 @@
 //! ```
 
 mod classify;
+mod door;
 mod explain;
 mod retry_after;
 mod table;

@@ -1,9 +1,10 @@
 use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
-use envoi_core::{Advice, BoxError, Fault, Kind, Receipt, Reply};
+use envoi_core::{Advice, BoxError, Fault, Kind, Phase, Receipt, Reply};
 use http::StatusCode;
 
+use super::door::Door;
 use super::{classify, explain, retry_after};
 
 /// What to do about a status.
@@ -106,8 +107,14 @@ impl Policy {
     /// The verdict on a reply. `wall` is the wall time, for a `Retry-After` date in a reply without `Date`.
     ///
     /// # Errors
-    /// A fault of the status' kind with the advice of the table, the reply, and what the server said (TR-7).
+    /// A fault of the status' kind with the advice of the table, the reply, and what the server said (TR-7). A client
+    /// certificate that is missing or not believed is one of [`Kind::Tls`] without a reply, however it is said.
     pub fn judge(&self, reply: Reply, wall: SystemTime) -> Result<Receipt, Fault> {
+        let door = Door::of(&reply);
+        if let Some(door @ (Door::NoCertificate | Door::BadCertificate)) = door {
+            let words = format!("{} (it answered {})", door.words(), reply.status);
+            return Err(self.advise(Fault::new(Kind::Tls).with_phase(Phase::Tls).with_message(words)));
+        }
         let advice = match self.action(reply.status) {
             Action::Deliver => return Ok(Receipt::delivered().with_reply(reply)),
             Action::Drop => Advice::Drop,
@@ -121,6 +128,8 @@ impl Policy {
         let mut fault = Fault::new(kind_of(reply.status)).with_advice(advice).with_explanation(explanation);
         if reply.status.is_redirection() {
             fault = fault.with_message("redirects are not followed, use the final address");
+        } else if let Some(door) = door {
+            fault = fault.with_message(door.words());
         }
         Err(fault.with_reply(reply))
     }
@@ -128,7 +137,11 @@ impl Policy {
     /// The verdict on an exchange that gave no reply: [`classify`], with the advice of the table.
     #[must_use]
     pub fn judge_error(&self, error: BoxError) -> Fault {
-        let fault = classify(error);
+        self.advise(classify(error))
+    }
+
+    /// The advice for a kind of error, if there is another than its own.
+    fn advise(&self, fault: Fault) -> Fault {
         let entry = self.errors.iter().rev().find(|(kind, _)| *kind == fault.kind()).map(|entry| entry.1);
         match entry.or(self.every_error) {
             Some(advice) => fault.with_advice(advice),

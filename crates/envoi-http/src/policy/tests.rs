@@ -325,3 +325,52 @@ proptest! {
         }
     }
 }
+
+/// TR-5, TR-7: a client certificate that nginx does not find, or not believe, is a handshake that failed and no refusal
+/// of the payload; `http` on a port for `https` is explained. Another 400 stays what it is.
+#[test]
+fn a_web_server_at_the_door_is_understood() {
+    let page = |title: &str| format!("<html>\r\n<head><title>{title}</title></head>\r\n<body></body></html>");
+    let (none, bad) = ("400 No required SSL certificate was sent", "400 The SSL certificate error");
+    let plain = "400 The plain HTTP request was sent to HTTPS port";
+    let required = "the server asks for a client certificate: give a certificate and its key";
+    let refused = "the server refused the client certificate";
+    for (title, words) in [(none, required), (bad, refused)] {
+        let body = page(title);
+        let judge =
+            |policy: Policy| policy.judge(reply(400, &[], &body), SystemTime::UNIX_EPOCH).unwrap_err();
+        for policy in [Policy::sentry(), Policy::at_least_once()] {
+            let fault = judge(policy);
+            assert_eq!((fault.kind(), fault.advice()), (Kind::Tls, Advice::Retry), "{body}");
+            assert!(fault.phase().is_some_and(envoi_core::Phase::before_request), "{fault:?}");
+            assert_eq!(fault.loss(), Loss::Lost(DiscardReason::NetworkError), "nobody has counted it");
+            let text = fault.to_string();
+            assert!(text.contains(words) && text.contains("(it answered 400"), "{text}");
+        }
+        assert_eq!(judge(Policy::sentry().on_error(Kind::Tls, Advice::Drop)).advice(), Advice::Drop);
+        assert_eq!(judge(Policy::best_effort()).advice(), Advice::Drop);
+    }
+    for (code, body, words) in [
+        (400, page(plain), Some("use an https address")),
+        (496, page("go away"), None),
+        (400, page("400 Bad Request"), None),
+        (400, none.to_owned(), None),
+        (403, page(none), None),
+        (400, format!("{}{}", " ".repeat(2000), page(none)), None),
+    ] {
+        let fault = Policy::sentry().judge(reply(code, &[], &body), SystemTime::UNIX_EPOCH).unwrap_err();
+        assert_eq!((fault.advice(), fault.status()), (Advice::Drop, Some(status(code))), "{code} {body}");
+        assert_eq!(fault.message().is_some(), words.is_some(), "{fault}");
+        assert!(words.is_none_or(|words| fault.to_string().contains(words)), "{fault}");
+    }
+}
+
+/// The words are those by which others know the same failure of a handshake.
+#[cfg(feature = "tls")]
+#[test]
+fn the_words_at_the_door_are_those_of_tls() {
+    use super::door::Door;
+    use crate::tls::TlsProblem;
+    assert_eq!(Door::NoCertificate.words(), TlsProblem::ClientCertificateRequired.advice());
+    assert_eq!(Door::BadCertificate.words(), TlsProblem::ClientCertificateRefused.advice());
+}
