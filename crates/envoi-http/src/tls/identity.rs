@@ -43,7 +43,10 @@ impl Identity {
             .map_err(|error| error.in_file(certificate))?;
         let private_key =
             pem::read(KEY, key).and_then(|pem| private_key(&pem)).map_err(|error| error.in_file(key))?;
-        Self::new(chain, private_key).map_err(|error| error.in_file(key))
+        Self::new(chain, private_key).map_err(|error| {
+            let is_chain = error.problem() == &TlsConfigProblem::BadCertificate;
+            error.in_file(if is_chain { certificate } else { key })
+        })
     }
 
     fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, TlsConfigError> {

@@ -106,6 +106,9 @@ fn an_identity_is_checked_when_it_is_made() {
     std::fs::write(&key, other.key_pem()).unwrap();
     let text = Identity::from_files(&certificate, &key).unwrap_err().to_string();
     assert!(text.ends_with("key.pem: the private key belongs to another certificate"), "{text}");
+    std::fs::write(&certificate, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    let text = Identity::from_files(&certificate, &key).unwrap_err().to_string();
+    assert!(text.ends_with("cert.pem: not a usable certificate"), "{text}");
 }
 
 /// TR-5: settings that cannot work are refused when the layer is made.
@@ -201,4 +204,16 @@ proptest! {
             prop_assert!(!format!("{error:?}").contains("s3cret"), "{:?}", error);
         }
     }
+}
+
+/// The provider is the one of the features, and never that of the process: none is installed here, and with both compiled
+/// in rustls has no default of its own.
+#[test]
+fn the_cryptography_is_that_of_the_features() {
+    let groups: Vec<_> =
+        super::build::provider().kx_groups.iter().map(|group| format!("{:?}", group.name())).collect();
+    // Only AWS-LC has post-quantum key exchange, and offers it first.
+    assert_eq!(groups[0] == "X25519MLKEM768", cfg!(feature = "aws-lc-rs"), "{groups:?}");
+    TlsLayer::new(&TlsConfig::new()).unwrap();
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none());
 }
