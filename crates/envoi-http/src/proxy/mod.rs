@@ -48,7 +48,8 @@
 //! process could mend is final: a target without a usable host, a proxy by `https` without TLS in the layer.
 //!
 //! For `http` targets through an HTTP proxy the answer of the proxy can only be guessed at: [`made_by_proxy`] says how,
-//! and what is left in doubt.
+//! and what is left in doubt. Its 5xx are in [`Phase::Reply`](envoi_core::Phase::Reply): it may have handed the request on
+//! and lost the answer.
 
 mod choice;
 mod error;

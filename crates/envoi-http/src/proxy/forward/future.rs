@@ -43,8 +43,9 @@ where
                 let mut asked = headers.get_all(PROXY_AUTHENTICATE).iter();
                 let knows_basic = asked.any(|value| offers_basic(value.as_bytes()));
                 let error = ProxyError::answered(proxy, status, knows_basic);
-                // The server has not seen the request: nothing of it has been written to *its* connection.
-                Poll::Ready(Err(error.into_fault(Phase::Proxy).into()))
+                // A proxy that could not bring an answer may have handed the request on before (502, 504).
+                let phase = if status.is_server_error() { Phase::Reply } else { Phase::Proxy };
+                Poll::Ready(Err(error.into_fault(phase).into()))
             }
             _ => Poll::Ready(Ok(response)),
         }
