@@ -278,6 +278,28 @@ async fn an_outbox_over_it_loses_nothing_unheard() {
     assert_eq!(heard.take().len(), 4);
 }
 
+/// BD-7: a batch that a queue further in refuses is reported once: by the sink of the outbox if there is one, else here.
+#[cfg(feature = "outbox")]
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_below_is_reported_once() {
+    use envoi_layers::outbox::{MemoryStore, OutboxConfig, outbox};
+
+    for kind in [Kind::QueueFull, Kind::Closed] {
+        let heard = Heard::default();
+        let layer = heard.layer().final_when(|_| true);
+        let refusing = MockDeliver::answering(Outcome::advised(kind, Advice::Retry));
+        let run = async |config: OutboxConfig<Goods>| {
+            let (outbox, driver) = outbox(MemoryStore::new(), config, layer.layer(refusing.clone()));
+            tokio::spawn(driver);
+            outbox.post(batch()).unwrap();
+            assert!(outbox.close(Duration::from_secs(1)).await.is_complete);
+            heard.take()
+        };
+        assert_eq!(run(OutboxConfig::new()).await, [format!("{kind:?}: 3")]);
+        assert_eq!(run(OutboxConfig::new().losses(layer.hook().overflows())).await, vec!["overflow: 1"; 3]);
+    }
+}
+
 /// BD-7: a handler that panics harms nobody: the failure goes up, and the next loss is reported.
 #[tokio::test(start_paused = true)]
 async fn a_panicking_handler_harms_nobody() {

@@ -139,6 +139,9 @@ impl Watch {
         if failure.fault().kind() == Kind::Disabled || !(self.rules.is_final)(failure.fault()) {
             return failure;
         }
+        if self.rules.hook.leaves_to_sink(failure.fault()) {
+            return failure.map_fault(|fault| fault.with_advice(Advice::Drop));
+        }
         // Of what a layer below has dropped and recorded the books know already.
         let lost = failure.parcel().map_or(self.items, |parcel| items(parcel.payload()));
         failure.map_fault(|fault| match self.report(fault, lost) {

@@ -27,7 +27,7 @@
 //! # Losses outside of the stack
 //! What a queue above pushes out never comes by here. The layer shares its [`ErrorHook`] for that:
 //! [`ErrorHook::overflows`] is the sink to give to the outbox, and [`ErrorHook::report`] is for a buffer of your own.
-//! The two never report the same: what the outbox records as overflow has not been in the stack.
+//! The two never report the same: when there is such a sink, the layer leaves to it what the outbox records as overflow.
 //!
 //! # The handler is a stranger
 //! It runs where the loss is noticed, usually on the driver of the outbox, so it should be quick. No lock is held while it

@@ -64,7 +64,7 @@ where
             Some(handler) => ErrorHook::new(move |error| guard::inside(|| handler(error))),
             None => ErrorHook::default(),
         };
-        let books = Books { ledger: Ledger::new(), losses: Losses::new(hook.clone()) };
+        let books = Books { ledger: Ledger::new(), losses: Losses::new(&hook) };
         #[cfg(feature = "spool")]
         let is_durable = settings.disk.is_some();
         #[cfg(not(feature = "spool"))]

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use envoi_batch::Category;
 use envoi_core::{DiscardReason, LossSink};
-use envoi_layers::on_error::{DeliveryError, ErrorHook};
+use envoi_layers::on_error::{ErrorHook, OverflowSink};
 
 use crate::guard;
 
@@ -11,13 +11,13 @@ use crate::guard;
 /// makes another one give way a call would be too much (BD-8). What is lost in the stack reports itself.
 #[derive(Clone, Debug)]
 pub(super) struct Losses {
-    hook: ErrorHook,
+    sink: OverflowSink,
     overflow: Arc<AtomicU64>,
 }
 
 impl Losses {
-    pub(super) fn new(hook: ErrorHook) -> Self {
-        Self { hook, overflow: Arc::default() }
+    pub(super) fn new(hook: &ErrorHook) -> Self {
+        Self { sink: hook.overflows(), overflow: Arc::default() }
     }
 
     /// Reports what has come together. Never with a lock held: the handler is a stranger.
@@ -27,7 +27,7 @@ impl Losses {
         }
         let items = self.overflow.swap(0, Ordering::Relaxed);
         if items > 0 {
-            guard::inside(|| self.hook.report(&DeliveryError::Overflow { items }));
+            guard::inside(|| self.sink.lost(DiscardReason::QueueOverflow, &Category::EVENT, items));
         }
     }
 }

@@ -42,6 +42,22 @@ async fn a_sink_takes_the_place_of_http() {
     assert_eq!((outcome.lost, sink.seen().len()), (1, 6));
 }
 
+/// BD-7: a sink that is a queue itself, and full, is one loss, told once.
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_behind_is_told_once() {
+    let told = Told::default();
+    let logger = envoi::batch("")
+        .sink(MockDeliver::answering(Outcome::failure(Kind::QueueFull)))
+        .on_error(listen(&told))
+        .build_on(&tokio::runtime::Handle::current())
+        .unwrap();
+    (0..20).for_each(|number| logger.log(&number).unwrap());
+    assert!(logger.flush(PATIENCE).await.is_complete);
+    assert_eq!(account(&logger).lost[&envoi::DiscardReason::QueueOverflow], 20);
+    assert!(logger.shutdown(PATIENCE).await.is_complete);
+    assert_eq!(*told.lock().unwrap(), [("overflow", 20)]);
+}
+
 /// BD-1: a delivery layer of one's own sees every batch once, however often it is tried.
 #[tokio::test(start_paused = true)]
 async fn a_delivery_layer_sees_each_batch_once() {
