@@ -330,3 +330,47 @@ async fn names_are_looked_up_here_for_socks4_and_socks5() {
         assert_eq!(*ProxyError::find(&fault).unwrap().problem(), ProxyProblem::Closed, "{fault:?}");
     }
 }
+
+/// TR-5, TR-9: TLS with a proxy has the host of the proxy in mind and not the name that is expected of the server, is told
+/// to the observer, and has its limit.
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn tls_with_a_proxy_is_about_the_proxy() {
+    use envoi_http::tls::{Alpn, CaBundle, TlsConfig};
+    use envoi_testkit::ingest::IngestServer;
+    use envoi_testkit::tls::{Authority, ServerTls};
+
+    let failure = async |config: &ProxyConfig, layer: ProxyLayer| {
+        let connector = layer.layer(TcpConnector::new().any_scheme());
+        let client =
+            ForwardLayer::new(config.clone()).layer(HttpClient::builder().connector(connector).build());
+        let codec = BlobCodec("http://sentry.test/api/1/envelope/".to_owned());
+        EncodeLayer::new(codec).layer(client).oneshot(Parcel::new(Blob)).await.unwrap_err()
+    };
+    let authority = Authority::new("CA");
+    let ca = CaBundle::from_pem(authority.pem()).unwrap();
+    let tls = TlsConfig::new().only_ca(ca).alpn(Alpn::Http2).server_name("ingest.internal");
+    // Any server takes the part of a proxy that forwards.
+    let proxy = IngestServer::builder().tls(ServerTls::new(authority.for_localhost())).start().await.unwrap();
+    let config = at("https", "", proxy.address());
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&events);
+    let observer: SharedObserver = Arc::new(move |event: &Event<'_>| {
+        if let Event::Secured { host, handshake, .. } = event {
+            seen.lock().unwrap().push((host.to_string(), handshake.alpn.clone()));
+        }
+    });
+    let layer = ProxyLayer::new(config.clone()).tls(&tls).unwrap().observer(observer);
+    let failed = failure(&config, layer).await;
+    assert!(failed.fault().status().is_some(), "it was reached: {failed:?}");
+    let expected = [(proxy.address().to_string(), Some("http/1.1".to_owned()))];
+    assert_eq!(*events.lock().unwrap(), expected);
+
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = at("https", "", silent.local_addr().unwrap());
+    let layer = ProxyLayer::new(config.clone()).tls(&tls).unwrap().tls_timeout(Duration::from_millis(50));
+    let failed = failure(&config, layer).await;
+    let fault = failed.fault();
+    assert_eq!((fault.kind(), fault.phase()), (Kind::Proxy, Some(Phase::Tls)), "{fault:?}");
+    assert!(fault.to_string().contains("the TLS handshake was not over within 50ms"), "{fault}");
+}

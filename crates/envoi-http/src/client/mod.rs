@@ -25,7 +25,7 @@
 //! | name look-up | [`TcpConnector::resolve_timeout`], 5 s | the connector |
 //! | TCP, all addresses together | [`TcpConnector::connect_timeout`], 5 s | the connector |
 //! | proxy | `ProxyLayer::handshake_timeout`, 10 s | the connector |
-//! | TLS | `TlsLayer::timeout`, 10 s | the connector |
+//! | TLS, with the server and with a proxy | `TlsLayer::timeout`, `ProxyLayer::tls_timeout`, 10 s each | the connector |
 //! | writing, while nothing moves | [`Timeouts::write`], 15 s | the client |
 //! | from the end of the request to the head of the reply | [`Timeouts::first_byte`], none | the client |
 //! | all of these | [`Timeouts::attempt`], 30 s | the client |

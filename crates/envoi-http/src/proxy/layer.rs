@@ -6,7 +6,7 @@ use tower_layer::Layer;
 use super::{Proxy, ProxyConfig};
 use crate::client::observe::SharedObserver;
 #[cfg(feature = "tls")]
-use crate::tls::{Alpn, TlsConfig, TlsConfigError, TlsLayer};
+use crate::tls::{TlsConfig, TlsConfigError, TlsLayer};
 
 /// The [`Layer`] of [`Proxy`]: the way through proxies, for a connector of TCP connections. See the module
 /// documentation.
@@ -18,6 +18,8 @@ pub struct ProxyLayer {
     pub(super) observer: Option<SharedObserver>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<TlsLayer>,
+    #[cfg(feature = "tls")]
+    pub(super) tls_timeout: Duration,
 }
 
 impl ProxyLayer {
@@ -29,6 +31,8 @@ impl ProxyLayer {
             observer: None,
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "tls")]
+            tls_timeout: Duration::from_secs(10),
         }
     }
 
@@ -41,18 +45,27 @@ impl ProxyLayer {
 
     /// How TLS is spoken to proxies that are addressed by `https`. Without it those cannot be used.
     ///
-    /// Of the protocols only HTTP/1.1 is offered to the proxy, whatever the settings say.
+    /// For the settings of the target: of the protocols only HTTP/1.1 is offered to the proxy, and the name that is
+    /// expected in its certificate is the host of its URL, whatever they say.
     ///
     /// # Errors
     /// As [`TlsLayer::new`].
     #[cfg(feature = "tls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
     pub fn tls(mut self, config: &TlsConfig) -> Result<Self, TlsConfigError> {
-        self.tls = Some(TlsLayer::new(&config.clone().alpn(Alpn::Http1))?);
+        self.tls = Some(TlsLayer::new(&config.for_proxy())?);
         Ok(self)
     }
 
-    /// Who is told when a proxy has made the way free, or has not.
+    /// How long the TLS handshake with a proxy may take (TR-9). Default 10 s.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub const fn tls_timeout(mut self, limit: Duration) -> Self {
+        self.tls_timeout = limit;
+        self
+    }
+
+    /// Who is told when a proxy has made the way free, or has not, and of the TLS handshake with it.
     pub fn observer(mut self, observer: SharedObserver) -> Self {
         self.observer = Some(observer);
         self

@@ -33,7 +33,14 @@ impl<C: Clone> Proxy<C> {
     pub(super) fn new(inner: C, layer: &ProxyLayer) -> Self {
         Self {
             #[cfg(feature = "tls")]
-            secure: layer.tls.as_ref().map(|tls| tower_layer::Layer::layer(tls, inner.clone())),
+            secure: layer.tls.clone().map(|tls| {
+                let tls = tls.timeout(layer.tls_timeout);
+                let tls = match &layer.observer {
+                    Some(observer) => tls.observer(observer.clone()),
+                    None => tls,
+                };
+                tower_layer::Layer::layer(&tls, inner.clone())
+            }),
             inner,
             config: layer.config.clone(),
             limit: layer.handshake_timeout,

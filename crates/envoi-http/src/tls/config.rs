@@ -103,6 +103,12 @@ impl TlsConfig {
         self
     }
 
+    /// The same for a proxy on the way to the server: the expected name is the server's alone, and so is HTTP/2.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn for_proxy(&self) -> Self {
+        Self { server_name: None, alpn: Alpn::Http1, ..self.clone() }
+    }
+
     /// Believes everybody. **Anybody between here and the server can read and change everything, credentials
     /// included.** For experiments on your own machine; [`TlsConfig::ca`] is the way to trust a certificate of your own.
     #[cfg(feature = "danger-insecure-tls")]
