@@ -196,19 +196,22 @@ async fn cancelled_deliveries_are_reported_in_each_state() {
     }
 }
 
-/// BD-7: a panic below is reported, whether it comes in the call or in the future.
-#[tokio::test(start_paused = true)]
+/// BD-7: a panic below is reported, whether it comes in the call or in the future, and whatever a store keeps of what is
+/// cancelled: a queue gives up what a layer panics over.
+#[tokio::test]
 async fn panics_below_are_reported() {
     let heard = Heard::default();
-    let later = heard.layer().layer(MockDeliver::answering(Outcome::panic()));
-    assert!(tokio::spawn(later.oneshot(batch())).await.unwrap_err().is_panic());
-    assert_eq!(heard.take(), ["Halted: 3"]);
-    let at_once = heard.layer().layer(service_fn(|parcel: Parcel<Goods>| {
-        assert!(parcel.payload().items().is_empty(), "a layer panics");
-        std::future::ready(Ok::<_, Failure<Goods>>(Receipt::delivered()))
-    }));
-    assert!(tokio::spawn(at_once.oneshot(batch())).await.unwrap_err().is_panic());
-    assert_eq!(heard.take(), ["Halted: 3"]);
+    for layer in [heard.layer(), heard.layer().cancelled_are_kept()] {
+        let later = layer.layer(MockDeliver::answering(Outcome::panic()));
+        assert!(tokio::spawn(later.oneshot(batch())).await.unwrap_err().is_panic());
+        assert_eq!(heard.take(), ["Other: 3"]);
+        let at_once = layer.layer(service_fn(|parcel: Parcel<Goods>| {
+            assert!(parcel.payload().items().is_empty(), "a layer panics");
+            std::future::ready(Ok::<_, Failure<Goods>>(Receipt::delivered()))
+        }));
+        assert!(tokio::spawn(at_once.oneshot(batch())).await.unwrap_err().is_panic());
+        assert_eq!(heard.take(), ["Other: 3"]);
+    }
 }
 
 /// Ready once in three times; else it fails, or panics.

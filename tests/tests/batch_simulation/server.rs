@@ -256,10 +256,11 @@ impl Drop for SimBody {
 }
 
 impl World {
-    /// A delivery of so many events ends in a panic. In a stack that may find them again on disk nobody is told.
+    /// A delivery of so many events ends in a panic. In a stack that may find on disk again what it drops, a witness cannot
+    /// tell that from a drop.
     pub(crate) fn dies(&self, events: usize) {
         if self.setup.durable {
-            self.state().untold += events as u64;
+            self.state().due.push(("other", events as u64));
         }
     }
 }

@@ -56,7 +56,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = match this.state.project() {
-            StateProj::Calling { call } => ready!(call.poll(cx)).map_err(Into::into),
+            StateProj::Calling { call } => ready!(this.watch.over(|| call.poll(cx))).map_err(Into::into),
             StateProj::Refused { failure } => match failure.take() {
                 Some(failure) => Err(failure),
                 None => unreachable!("a refused call is answered once"),

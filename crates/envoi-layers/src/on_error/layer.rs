@@ -50,7 +50,7 @@ impl OnErrorLayer {
 
     /// Does not report a delivery that is dropped before it ends. By default it is reported as
     /// [`DeliveryError::Other`], since its parcel is dropped with it. Say this below a store that is durable: it falls back
-    /// on its copy when shutdown cuts a delivery off. A delivery that panics is not reported then either.
+    /// on its copy when shutdown cuts a delivery off. A delivery that panics is lost, and reported, in any case.
     #[must_use]
     pub const fn cancelled_are_kept(mut self) -> Self {
         self.rules.reports_cancelled = false;
@@ -117,6 +117,8 @@ pub(super) struct Watch {
     rules: Arc<Rules>,
     items: u64,
     is_open: bool,
+    /// Whether a stranger's code runs: if it does not come back it has panicked.
+    is_running: bool,
 }
 
 fn items<P: Payload>(payload: &P) -> u64 {
@@ -125,7 +127,15 @@ fn items<P: Payload>(payload: &P) -> u64 {
 
 impl Watch {
     pub(super) fn new<P: Payload>(rules: &Arc<Rules>, payload: &P) -> Self {
-        Self { rules: Arc::clone(rules), items: items(payload), is_open: true }
+        Self { rules: Arc::clone(rules), items: items(payload), is_open: true, is_running: false }
+    }
+
+    /// Runs a stranger's code.
+    pub(super) fn over<T>(&mut self, run: impl FnOnce() -> T) -> T {
+        self.is_running = true;
+        let answer = run();
+        self.is_running = false;
+        answer
     }
 
     pub(super) fn delivered(&mut self) {
@@ -159,7 +169,13 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if self.is_open && self.rules.reports_cancelled {
+        if !self.is_open {
+            return;
+        }
+        if self.is_running {
+            let fault = Fault::new(Kind::Other).with_message("a layer below panicked");
+            self.report(fault, self.items);
+        } else if self.rules.reports_cancelled {
             let fault = Fault::new(Kind::Halted).with_message("the delivery was dropped before it ended");
             self.report(fault, self.items);
         }

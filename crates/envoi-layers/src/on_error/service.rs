@@ -66,10 +66,10 @@ where
 
     fn call(&mut self, parcel: Parcel<P>) -> Self::Future {
         // Made first, so that a call that panics is reported as well.
-        let watch = Watch::new(&self.rules, parcel.payload());
+        let mut watch = Watch::new(&self.rules, parcel.payload());
         match self.unready.take() {
             Some(fault) => OnErrorFuture::refused(Failure::new(fault, parcel), watch),
-            None => OnErrorFuture::calling(self.inner.call(parcel), watch),
+            None => OnErrorFuture::calling(watch.over(|| self.inner.call(parcel)), watch),
         }
     }
 }
