@@ -6,6 +6,7 @@
 //! | `envoi send` | delivers envelope files, and says what became of each |
 //! | `envoi ingest` | takes envelopes like Sentry would, with faults on demand |
 //! | `envoi relay` | takes envelopes from SDKs on this host, keeps them on disk, and forwards them |
+//! | `envoi doctor` | walks the way to a server, and says what is wrong where |
 //! | `envoi inspect` | shows what is in an envelope or a DSN, or where it is malformed |
 //! | `envoi spool` | shows, checks, repairs and empties a disk buffer |
 //!
@@ -22,6 +23,7 @@ mod balance;
 mod batch;
 mod delivery;
 mod demo;
+mod doctor;
 mod error;
 mod faults;
 mod files;
@@ -44,6 +46,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use tokio::runtime;
 
 use error::{CliError, Exit};
 use output::{BAD, Output, paint};
@@ -62,6 +65,7 @@ Examples:
   envoi send --dsn http://key@localhost:8969/42 crash.envelope cache/
   envoi ingest --fail 429*3
   envoi relay --upstream http://key@sentry.internal/42 --spool spool/
+  envoi doctor --dsn https://key@o1.ingest.example.com/42
   envoi inspect crash.envelope
   envoi spool ls /var/lib/app/envoi
 
@@ -75,6 +79,7 @@ enum Command {
     Send(send::Args),
     Ingest(ingest::Args),
     Relay(relay::Args),
+    Doctor(doctor::Args),
     Inspect(inspect::Args),
     Spool(spool::Args),
 }
@@ -117,12 +122,23 @@ fn run(command: Command, output: &mut Output) -> Result<Exit, CliError> {
         Command::Demo(args) => block_on(demo::run(&args, output)),
         Command::Ingest(args) => block_on(ingest::run(args, output)),
         Command::Relay(args) => block_on(relay::run(args, output)),
+        // As the transport has it: one thread, on which a server that refuses TLS late is heard before its connection ends.
+        Command::Doctor(args) => {
+            block_on_with(&mut runtime::Builder::new_current_thread(), doctor::run(&args, output))
+        }
         Command::Send(args) => block_on(send::run(&args, output)),
     }
 }
 
 fn block_on(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    block_on_with(&mut runtime::Builder::new_multi_thread(), command)
+}
+
+fn block_on_with(
+    builder: &mut runtime::Builder,
+    command: impl Future<Output = Result<Exit, CliError>>,
+) -> Result<Exit, CliError> {
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|error| CliError::failed(format_args!("cannot start the runtime: {error}")))?;

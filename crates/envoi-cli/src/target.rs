@@ -18,10 +18,18 @@ impl DsnArgs {
     /// # Errors
     /// If there is none, or it is malformed. The message names the part and never the secret (AU-6).
     pub(crate) fn resolve(&self) -> Result<Dsn, CliError> {
+        Dsn::parse(self.text()?).map_err(CliError::usage)
+    }
+
+    /// What is there in its place.
+    ///
+    /// # Errors
+    /// If there is nothing.
+    pub(crate) fn text(&self) -> Result<&str, CliError> {
         let text = self.dsn.as_deref().map(str::trim).unwrap_or_default();
         if text.is_empty() {
             return Err(CliError::usage("no DSN: pass --dsn or set SENTRY_DSN"));
         }
-        Dsn::parse(text).map_err(CliError::usage)
+        Ok(text)
     }
 }

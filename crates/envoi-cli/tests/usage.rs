@@ -10,6 +10,7 @@ async fn help_of_every_command_has_examples() {
         &["--help"] as &[&str],
         &["demo", "--help"],
         &["send", "--help"],
+        &["doctor", "--help"],
         &["ingest", "--help"],
         &["inspect", "--help"],
     ] {

@@ -75,11 +75,25 @@ impl Choice {
         };
         Ok(Self { config, why })
     }
+
+    /// Which proxy it is for a target, and why, in words without credentials.
+    pub(crate) fn words(&self, target: &Uri) -> String {
+        let server = self.config.choose(target).map_or_else(|| "none".to_owned(), ToString::to_string);
+        format!("{server}: {}", self.why.words())
+    }
 }
 
 impl Why {
+    /// Where whoever wants another proxy has to write it.
+    pub(crate) fn place(&self) -> &str {
+        match self {
+            Self::Variable(name) => name,
+            _ => "--proxy",
+        }
+    }
+
     /// In words, for whoever wonders.
-    pub(crate) fn words(&self) -> String {
+    fn words(&self) -> String {
         match self {
             Self::Option => "--proxy says so".to_owned(),
             Self::Variable(name) => format!("the environment variable {name} says so"),

@@ -6,5 +6,6 @@ mod choice;
 mod phases;
 
 pub(crate) use args::WayArgs;
-pub(crate) use choice::Choice;
+pub(crate) use choice::{Choice, Why};
+pub(crate) use phases::describe;
 use phases::{Told, teller};

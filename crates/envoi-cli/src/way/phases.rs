@@ -31,8 +31,7 @@ impl Told {
 
     /// Which proxy is used for a target, and why.
     pub(crate) fn of_choice(choice: &Choice, target: &Uri) -> Self {
-        let server = choice.config.choose(target).map_or_else(|| "none".to_owned(), ToString::to_string);
-        Self::new("proxy", format!("{server}: {}", choice.why.words()), None)
+        Self::new("proxy", choice.words(target), None)
     }
 
     fn failure(name: &'static str, error: &(dyn Error + 'static), took: Option<Duration>) -> Self {

@@ -65,7 +65,34 @@ impl<C> fmt::Debug for Source<C> {
     }
 }
 
+/// How many unused connections are kept for a stack that does not say how many requests there may be at once.
+const CONNECTIONS: usize = 8;
+
 impl Way {
+    /// The client that the presets make of this way, for requests to `url` and the host in it: the core of a stack of
+    /// your own, or of a single exchange. The proxies of the environment are looked at now (TR-3).
+    ///
+    /// ```
+    /// use envoi::Way;
+    /// use http::Request;
+    /// use tower::ServiceExt;
+    ///
+    /// # let server = envoi_testkit::ingest::IngestServer::spawn_thread()?;
+    /// # let url = server.server().url();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let request = Request::post(&url).body(envoi::core::Segments::from("{}"))?;
+    /// let reply = Way::new().client(request.uri())?.oneshot(request).await?;
+    /// assert!(reply.status().is_client_error()); // this is no envelope, and nobody said who sends it
+    /// # Ok::<(), envoi::core::BoxError>(()) })?;
+    /// # Ok::<(), envoi::core::BoxError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the settings of TLS or of proxies are of no use, or `url` is `https` and TLS is not built in.
+    pub fn client(self, url: &Uri) -> Result<Core, WayError> {
+        self.core(Source::of_way(), url, CONNECTIONS)
+    }
+
     /// The core of a stack for requests to `url`, up to `connections` of them at once.
     pub(crate) fn core<C: Connect>(
         self,

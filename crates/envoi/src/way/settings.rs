@@ -9,6 +9,12 @@ use envoi_http::proxy::ProxyConfig;
 #[cfg(feature = "tls")]
 use envoi_http::tls::TlsConfig;
 
+/// For what the layers around the client do, compression above all.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// What stands for no limit where a number is needed.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// How a server is reached. See the [module](crate::way).
 #[derive(Clone)]
 #[must_use = "settings do nothing until they are given to a builder"]
@@ -128,6 +134,9 @@ impl Way {
     }
 
     /// Speaks HTTP/2 from the first byte, without negotiating. For servers without TLS that know it.
+    ///
+    /// With TLS it goes along with [`Alpn::Http2`](crate::way::Alpn::Http2): then many first requests at once share one
+    /// handshake, where each begins its own as long as nobody knows what the server speaks.
     pub const fn http2_prior_knowledge(mut self) -> Self {
         self.http2_prior_knowledge = true;
         self
@@ -146,9 +155,15 @@ impl Way {
         self
     }
 
-    /// How long one attempt may take, with the time for the parts around the client on top.
-    pub(crate) fn attempt_limit(&self) -> Option<Duration> {
-        self.timeouts.attempt
+    /// How long one attempt may take, or what stands for no limit where a number is needed.
+    pub(crate) fn attempt_limit(&self) -> Duration {
+        self.timeouts.attempt.unwrap_or(FOREVER)
+    }
+
+    /// The limit around all parts of an attempt: for layers in between that do not come to an end. That of the client,
+    /// which can say what took so long, comes first.
+    pub(crate) fn backstop(&self) -> Duration {
+        self.attempt_limit().saturating_add(MARGIN)
     }
 }
 
