@@ -17,6 +17,8 @@ use crate::error::CliError;
 use crate::text;
 
 const LOCK: &str = "relay.lock";
+/// What a directory is called that is being taken away.
+const GONE: &str = "gone";
 /// A DSN is not longer.
 const MOST_BYTES: u64 = 8 * 1024;
 
@@ -66,7 +68,11 @@ impl Home {
         builder.create(dir).map_err(wrong)?;
         let lock = private().create(true).truncate(false).open(dir.join(LOCK)).map_err(wrong)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { dir: dir.to_owned(), _lock: lock }),
+            Ok(()) => {
+                let home = Self { dir: dir.to_owned(), _lock: lock };
+                home.tidy();
+                Ok(home)
+            }
             Err(fs::TryLockError::WouldBlock) => Err(CliError::failed(format_args!(
                 "the spool directory {} is in use by another relay; give each its own",
                 dir.display()
@@ -100,9 +106,23 @@ impl Home {
 
     /// Takes away a directory in which nothing is left.
     pub(super) fn forget(&self, name: &str) {
-        // What stays because of an error is found empty by the next run.
-        let _ = fs::remove_dir_all(self.dir.join(name));
+        let gone = self.dir.join(format!("{name}.{GONE}"));
+        // Out of the way first: its thread may still be writing its last into it. What stays because of an error is found
+        // empty by the next run.
+        if fs::rename(self.dir.join(name), &gone).is_ok() {
+            let _ = fs::remove_dir_all(&gone);
+        }
         let _ = fs::remove_file(self.note(name));
+    }
+
+    /// Takes away what a run that was killed had no time for.
+    fn tidy(&self) {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            if path.extension().is_some_and(|extension| extension == GONE) {
+                let _ = fs::remove_dir_all(&path);
+            }
+        }
     }
 
     /// The DSNs for which there is a directory, and the files that cannot be read.
@@ -174,7 +194,10 @@ mod tests {
         assert_eq!(home.known().unwrap().dsns.len(), 1);
         assert!(!dir.exists());
         drop(home);
+        let half = root.join("to-h-1-0.gone");
+        fs::create_dir_all(half.join("slot-00")).unwrap();
         Home::open(&root).unwrap();
+        assert!(!half.exists());
     }
 
     #[cfg(unix)]

@@ -205,14 +205,20 @@ impl Destinations {
             }
             open.remove(&destination.name);
         }
-        let name = destination.name.clone();
-        let ended = end(destination, settings.timeouts.shutdown).await;
+        let ended = end(&destination, settings.timeouts.shutdown).await;
         let is_empty = ended.kept.is_none_or(|kept| kept == 0);
         self.book(&ended);
-        if let Some(home) = self.home.clone().filter(|_| is_empty) {
-            // If it panics, the directory stays, and is found by the next run.
-            let _ = tokio::task::spawn_blocking(move || home.forget(&name)).await;
-        }
+        let home = self.home.clone().filter(|_| is_empty);
+        let leaving = tokio::task::spawn_blocking(move || {
+            let name = destination.name.clone();
+            // Waits until its disk buffer has written its last.
+            drop(destination);
+            if let Some(home) = home {
+                home.forget(&name);
+            }
+        });
+        // If it panics, the directory stays, and is found by the next run.
+        let _ = leaving.await;
         true
     }
 
@@ -279,7 +285,7 @@ impl Destinations {
         *gate = Gate::Shut;
         let all = std::mem::take(&mut *lock(&self.open));
         let mut ending: JoinSet<Ended> =
-            all.into_values().map(|destination| end(destination, within)).collect();
+            all.into_values().map(|destination| async move { end(&destination, within).await }).collect();
         let mut ended = Vec::new();
         while let Some(one) = ending.join_next().await {
             ended.extend(one.ok());
@@ -320,7 +326,7 @@ fn is_pinned(destination: &Destination, upstream: &Upstream) -> bool {
     matches!(upstream, Upstream::Project(dsn) if *dsn == destination.dsn)
 }
 
-async fn end(destination: Arc<Destination>, within: Duration) -> Ended {
+async fn end(destination: &Destination, within: Duration) -> Ended {
     let before = destination.transport.stats().map_or(0, |stats| stats.outbox.discharged);
     let mut closed = destination.transport.close(within).await;
     closed.discharged += before;
