@@ -8,10 +8,13 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What is counted as one.
-const UNIT: usize = 1024;
+const UNIT: usize = 64;
 
-/// What a request or a queued envelope takes besides its bytes, roughly.
+/// What a request takes besides its bytes, roughly.
 pub(super) const OVERHEAD: usize = 4 * 1024;
+
+/// What an envelope in a queue takes besides its bytes, roughly.
+pub(super) const FRAME: usize = 1024;
 
 /// There is no more memory for this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +97,7 @@ mod tests {
 
     #[test]
     fn shares_are_given_back_whole_and_in_part() {
-        let memory = Memory::new(10 * UNIT);
+        let memory = Memory::new(10 * UNIT + 1);
         let (mut one, mut two) = (memory.share(), memory.share());
         one.grow_to(6 * UNIT).unwrap();
         one.grow_to(5 * UNIT).unwrap();

@@ -156,6 +156,31 @@ async fn memory_is_bounded_and_comes_back() {
     assert_eq!(relay.post(&large).await.status, 200);
 }
 
+/// OC-4: in an outage the disk fills, and not the memory: copies that are kept besides leave room for what comes in, however
+/// small the envelopes are and however many destinations they are for.
+#[tokio::test]
+async fn an_outage_fills_the_disk_and_not_the_memory() {
+    let server = IngestServer::start().await.unwrap();
+    server.go_down().await;
+    let folder = Folder::new();
+    let limits = "[limits]\nbody = \"128 KiB\"\nmemory = \"1 MiB\"\ndestinations = 8";
+    let config = config(&folder, limits);
+    let large = format!("{{}}\n{{\"type\":\"attachment\"}}\n{}", "x".repeat(100 << 10));
+    let host = format!("http://{}", server.address());
+    for (upstream, projects, count, body) in [(server.dsn(), 1, 600, event(1)), (host, 8, 40, large)] {
+        let spool = folder.name(&format!("spool-{projects}"));
+        let args = ["--upstream", &upstream, "--spool", &spool, "--ack", "durable", "--config", &config];
+        let relay = Relay::start(&args).await;
+        for number in 0..count {
+            let path = format!("/api/{}/envelope/", number % projects + 1);
+            let answer = relay.send(post(&path, &[AUTH], &body)).await;
+            assert_eq!(answer.status, 200, "envelope {number} of {count}: {answer:?}");
+        }
+        let (run, summary) = relay.stop().await;
+        assert_eq!((run.code, &summary["kept"]), (0, &count.into()), "{summary}");
+    }
+}
+
 /// TP-1, CR-2: a flood in one lane pushes out its own oldest, which is counted; what is more urgent still finds room.
 #[tokio::test]
 async fn a_flood_of_logs_costs_no_error() {

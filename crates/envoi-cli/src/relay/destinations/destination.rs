@@ -16,7 +16,8 @@ use tower_http::trace::TraceLayer;
 
 use super::home::name_of;
 use super::troubles::{Trouble, Troubles};
-use crate::relay::config::{Settings, label};
+use crate::relay::config::{Settings, Upstream, label};
+use crate::relay::memory::FRAME;
 
 /// What the relay calls itself (AU-3, AU-5).
 const CLIENT: &str = concat!("envoi-relay/", env!("CARGO_PKG_VERSION"));
@@ -31,8 +32,19 @@ const LANE_PART: usize = 8;
 /// What waits for a disk that does not keep up gets this part.
 const DISK_PART: usize = 4;
 
-/// What a store keeps in memory besides the disk, so that it need not be read back.
-const CACHE: usize = 16 << 20;
+/// What disk buffers keep in memory besides, so that it need not be read back, gets this part, all together: an outage
+/// must not fill the memory with what is on disk, so that nothing more can come in.
+const CACHE_PART: usize = 4;
+
+/// How much of it is for one destination.
+fn cache(settings: &Settings) -> usize {
+    let all = settings.limits.memory / CACHE_PART;
+    match settings.upstream {
+        // While the disk fails it has to hold any envelope.
+        Upstream::Project(_) => all.max(settings.limits.body),
+        _ => all / settings.limits.destinations,
+    }
+}
 
 /// One DSN: its transport, and what is known about it.
 #[derive(Debug)]
@@ -41,6 +53,7 @@ pub(crate) struct Destination {
     pub(crate) label: String,
     pub(crate) dsn: Dsn,
     pub(crate) transport: Transport,
+    has_disk: bool,
     troubles: Troubles,
     opened: Instant,
     /// Milliseconds from `opened` to the last envelope.
@@ -83,7 +96,7 @@ impl Destination {
                         .max_count(spool.max_envelopes)
                         .max_age(spool.max_age)
                         .queue_bytes((limits.memory / DISK_PART).max(limits.body))
-                        .cache_bytes(CACHE.max(limits.body)),
+                        .cache_bytes(cache(settings)),
                 )
                 .replay_pace(forward.replay_pause)
                 .delivery_timeout(spool.max_age),
@@ -102,11 +115,18 @@ impl Destination {
             name: name_of(&dsn),
             label: label(&dsn),
             dsn,
+            has_disk: transport.disk_stats().is_some(),
             transport,
             troubles,
             opened: SystemClock.now(),
             used: AtomicU64::new(0),
         })
+    }
+
+    /// What an envelope of so many bytes takes of the memory as long as it is here. With a disk buffer that is what counts
+    /// for its cache, so that what the cache may hold is all that it can take.
+    pub(crate) fn room_for(&self, bytes: usize) -> usize {
+        if self.has_disk { bytes } else { bytes + FRAME }
     }
 
     /// An envelope has come for it.

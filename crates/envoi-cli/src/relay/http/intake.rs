@@ -73,7 +73,6 @@ where
     share.grow_to(OVERHEAD).map_err(|_| Refusal::Memory)?;
     let wire = body::read(body, settings.limits.body, settings.timeouts.body, &mut share).await?;
     let (mut envelope, length, mut share) = read(encoding, wire, share, relay, settings.limits.body).await?;
-    share.shrink_to(length + OVERHEAD);
 
     let named = envelope.dsn();
     let key = credentials::key(of_request, named.as_ref())?;
@@ -92,6 +91,7 @@ where
         other => Refusal::Store(other.to_string()),
     })?;
     let destination = destination.insert(place);
+    share.shrink_to(destination.room_for(length));
     let mut parcel = Parcel::new(envelope.into_forwarded());
     // Given back when the envelope leaves memory, by whatever way.
     parcel.meta_mut().extensions.insert(Arc::new(share));
