@@ -89,7 +89,9 @@ impl<C> HttpClientBuilder<C> {
 
     /// Speaks HTTP/2 from the first byte, without negotiating (RFC 9113 §3.3). The server must know.
     ///
-    /// A connector that negotiates by ALPN needs no such word: it says so with the connection.
+    /// A connector that negotiates by ALPN needs no such word: it says so with the connection. But only who knows it before
+    /// can wait for one connection: of many first requests at once each begins a handshake of its own otherwise, of
+    /// which one connection is kept. With this and `Alpn::Http2` there is one handshake.
     pub const fn http2_prior_knowledge(mut self) -> Self {
         self.http2.prior_knowledge = true;
         self

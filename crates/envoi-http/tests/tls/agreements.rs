@@ -1,6 +1,9 @@
-use envoi_http::tls::{Alpn, CaBundle, TlsConfig, TlsVersion};
+use envoi_http::HttpClient;
+use envoi_http::client::TcpConnector;
+use envoi_http::tls::{Alpn, CaBundle, TlsConfig, TlsLayer, TlsVersion};
 use envoi_testkit::tls::{Authority, ServerTls, Validity};
 use http::{StatusCode, Version};
+use tower::{Layer, ServiceExt};
 
 use crate::support::{client, identity, request, send, server, trusting};
 
@@ -93,9 +96,6 @@ async fn the_server_name_can_be_set() {
 #[tokio::test]
 async fn cleartext_passes_and_https_never_falls_back_to_it() {
     use envoi_core::{Advice, Kind};
-    use envoi_http::client::TcpConnector;
-    use envoi_http::tls::TlsLayer;
-    use tower::{Layer, ServiceExt};
     let authority = Authority::new("CA");
     let plain = envoi_testkit::ingest::IngestServer::start().await.unwrap();
     assert_eq!(send(&client(&trusting(&authority)), &plain).await.unwrap().status(), StatusCode::OK);
@@ -108,4 +108,29 @@ async fn cleartext_passes_and_https_never_falls_back_to_it() {
     let fault = envoi_http::classify(error.into());
     assert_eq!((fault.kind(), fault.advice()), (Kind::Tls, Advice::Drop));
     assert_eq!(secure.shutdown().await.connections, 0);
+}
+
+/// TR-9: many first requests at once each begin a handshake, because nobody knows yet that the server speaks HTTP/2; one
+/// connection is kept. Where that is said beforehand, one handshake is all.
+#[tokio::test]
+async fn a_first_burst_ends_on_one_connection() {
+    const AT_ONCE: u64 = 8;
+    let authority = Authority::new("CA");
+    for knows in [false, true] {
+        let server = server(ServerTls::new(authority.for_localhost())).await;
+        let config = trusting(&authority).alpn(if knows { Alpn::Http2 } else { Alpn::Both });
+        let connector = TlsLayer::new(&config).unwrap().layer(TcpConnector::new().any_scheme());
+        let builder = HttpClient::builder().connector(connector);
+        let client = if knows { builder.http2_prior_knowledge().build() } else { builder.build() };
+        for round in 0..3 {
+            let burst = (0..AT_ONCE).map(|_| send(&client, &server));
+            for result in futures_util::future::join_all(burst).await {
+                assert_eq!(result.unwrap().version(), Version::HTTP_2, "{round}");
+            }
+        }
+        let most = if knows { 1 } else { AT_ONCE };
+        let summary = server.summary();
+        assert!((1..=most).contains(&summary.connections), "{knows}: {summary:?}");
+        assert_eq!(summary.requests, 3 * AT_ONCE);
+    }
 }
