@@ -66,7 +66,9 @@ fn failures() -> (SharedObserver, Arc<Heard>) {
     let ears = Arc::clone(&heard);
     let observer = move |event: &Event<'_>| {
         if let Event::Failed { phase, error, .. } = event {
-            ears.words.lock().unwrap().push(format!("{phase:?}: {error}"));
+            let chain = std::iter::successors(Some(*error), |error| error.source());
+            let words: Vec<_> = chain.map(ToString::to_string).collect();
+            ears.words.lock().unwrap().push(format!("{phase:?}: {}", words.join(": ")));
             ears.bell.notify_one();
         }
     };
@@ -107,9 +109,48 @@ async fn each_time_bound_reaches_its_part() {
         transport.send(event()).unwrap();
         tokio::time::timeout(PATIENCE, heard.bell.notified()).await.unwrap();
         let chain = heard.words.lock().unwrap()[0].clone();
-        assert!(chain.starts_with("Reply: "), "{chain}: {words}");
+        assert!(chain.starts_with("Reply: ") && chain.contains(words), "{chain}: {words}");
         transport.close(Duration::ZERO).await;
     }
+}
+
+/// TR-9, BD-6: the limit of an attempt is told with its phase and its length in both presets, in that of
+/// Sentry also where layers above the client have taken their time before.
+#[tokio::test]
+async fn the_limit_of_an_attempt_says_how_far_it_had_come() {
+    let server = IngestServer::start().await.unwrap();
+    server.otherwise(Step::stall());
+    let limit = Duration::from_millis(50);
+    let late = tower::filter::AsyncFilterLayer::new(move |request| async move {
+        let _ = tokio::time::timeout(limit, std::future::pending::<()>()).await;
+        Ok::<_, envoi::core::BoxError>(request)
+    });
+    let words = "the attempt was not over within 50ms, it had come to the wait for the reply";
+
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let logger = envoi::batch(&server.url())
+        .attempt_timeout(limit)
+        .attempts(1)
+        .on_error(move |error| sender.send(error.to_string()).unwrap())
+        .build()
+        .unwrap();
+    logger.log(&"event").unwrap();
+    logger.flush(PATIENCE).await;
+    let told = receiver.try_recv().unwrap();
+    assert!(told.contains(words), "{told}");
+
+    let transport =
+        envoi::sentry(&server.dsn()).unwrap().attempt_timeout(limit).http_layer(late).build().unwrap();
+    transport.send(event()).unwrap();
+    let mut ticks = tokio::time::interval(limit / 10);
+    let failed = async {
+        while transport.stats().unwrap().outbox.last_failure.is_none() {
+            ticks.tick().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, failed).await.unwrap();
+    let told = transport.stats().unwrap().outbox.last_failure.unwrap().message;
+    assert!(told.contains(words), "{told}");
 }
 
 /// TR-5: settings of TLS that cannot work are refused when the transport is built, if it needs TLS, and are nobody's

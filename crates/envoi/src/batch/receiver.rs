@@ -1,5 +1,4 @@
 use std::fmt;
-use std::time::Duration;
 
 use envoi_batch::{Batch, JsonArrayCodec};
 use envoi_core::{BoxError, Deliver, Exchange, Fault, SharedClock};
@@ -18,9 +17,6 @@ use super::BatchBuildError;
 use super::settings::HttpSettings;
 use crate::way::{Core, DefaultConnector, Source};
 use crate::{ExtraHeaders, ExtraHeadersLayer};
-
-/// What stands for no limit where a number is needed.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// What stands below an exchange layer of yours in the preset: credentials, headers, compression, the client.
 pub type BatchExchange<C = DefaultConnector> = Auth<ExtraHeaders<Compress<Core<C>>>, Credentials>;
@@ -76,8 +72,9 @@ where
     fn make(self, common: Common) -> Result<Self::Service, BatchBuildError> {
         let Common { http, halt, clock, connections } = common;
         let url = http.url.map_err(BatchBuildError::Url)?;
-        // The client keeps the same limit, and knows what it was busy with; this one is for layers in between.
-        let attempt = http.way.attempt_limit().unwrap_or(FOREVER);
+        // Exactly this for all parts of an attempt (BD-6). The client keeps the same limit, is asked first, and knows what
+        // it was busy with; only what layers in between took away from its time goes without a phase.
+        let attempt = http.way.attempt_limit();
         let core = http.way.core(self.connector, &url, connections).map_err(BatchBuildError::Way)?;
         let auth = http.auth.transpose().map_err(BatchBuildError::Credential)?;
         let mut headers = http.headers;

@@ -24,12 +24,6 @@ type Built<S> = (Transport, Option<TransportDriver<S>>);
 
 const AUTH_HEADER: HeaderName = HeaderName::from_static("x-sentry-auth");
 
-/// By how much the limit of the client, which can say what took so long, comes first.
-const MARGIN: Duration = Duration::from_millis(20);
-
-/// What stands for no limit where a number is needed.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
 impl<D, H, C> SentryBuilder<D, H, C>
 where
     C: Connect,
@@ -75,9 +69,7 @@ where
     pub fn build_driver(self) -> Result<Built<D::Service>, BuildError> {
         let Self { dsn, settings, books, delivery, exchange, connector } = self;
         let Some(dsn) = dsn else { return Ok((Transport::disabled(), None)) };
-        // Around the client's own limit, which knows the phase: for layers in between that do not come to an end.
-        let attempt = settings.way.attempt_limit();
-        let backstop = attempt.map_or(FOREVER, |limit| limit.saturating_add(MARGIN));
+        let (attempt, backstop) = (settings.way.attempt_limit(), settings.way.backstop());
         let core = settings.way.core(connector, dsn.envelope_url(), settings.concurrency)?;
 
         let clock = settings.clock;
@@ -125,7 +117,7 @@ where
                 .layer(
                     EncodeLayer::new(codec)
                         .policy(settings.policy)
-                        .body_timeout(attempt.unwrap_or(FOREVER))
+                        .body_timeout(attempt)
                         .halt_on(halt.clone())
                         .clock(Arc::clone(&clock)),
                 )
