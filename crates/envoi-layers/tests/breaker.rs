@@ -441,10 +441,64 @@ async fn the_state_survives_a_restart() {
     assert_eq!(strict.layer.state(), CLOSED);
 }
 
+/// BD-4: a cooldown that was saved under other settings is cut to one's own.
+#[tokio::test(start_paused = true)]
+async fn a_restored_cooldown_is_no_longer_than_ones_own() {
+    let mut rig = Rig::new();
+    rig.open().await;
+    let mut quick = Rig::with(BreakerConfig::new().cooldown(SECOND));
+    quick.layer.restore(&rig.layer.snapshot(), Duration::MAX);
+    quick.assert_refuses(SECOND).await;
+}
+
+/// BD-4: one that holds back is not ready while the circuit is open or the probe is out; nobody is refused who waits, and
+/// there is one probe.
+#[tokio::test(start_paused = true)]
+async fn one_that_holds_back_refuses_nobody() {
+    let mut rig = Rig::with(BreakerConfig::new().hold_while_open());
+    rig.open().await;
+    let start = Instant::now();
+    rig.below.script([Outcome::failure(Kind::Io).after(SECOND), Outcome::never()]);
+    // A queue with room for four at once: it asks for readiness, then it calls.
+    let below = rig.below.clone();
+    let mut calls = JoinSet::new();
+    let mut breaker = rig.breaker.clone();
+    // Fails, and the circuit is open for another 30 s.
+    calls.spawn(breaker.ready().await.unwrap().call(goods()));
+    assert_eq!(start.elapsed(), 30 * SECOND);
+    // Is dropped, which frees the slot.
+    let probe = breaker.ready().await.unwrap().call(goods());
+    assert_eq!(start.elapsed(), 61 * SECOND);
+    let probe = tokio::time::timeout(SECOND, probe);
+    let (dropped, third) = tokio::join!(probe, async { breaker.ready().await.unwrap().call(goods()).await });
+    assert!(dropped.is_err() && third.is_ok());
+    assert_eq!(start.elapsed(), 62 * SECOND);
+    assert!(breaker.ready().await.unwrap().call(goods()).await.is_ok());
+    assert_eq!((below.seen().len(), start.elapsed()), (9, 62 * SECOND));
+    let kind = calls.join_next().await.unwrap().unwrap().unwrap_err().fault().kind();
+    assert_eq!((kind, rig.layer.state()), (Kind::Io, CLOSED));
+
+    // Who calls all the same is refused.
+    rig.open().await;
+    let failure = rig.breaker.call(goods()).await.unwrap_err();
+    assert_eq!(failure.fault().kind(), Kind::CircuitOpen);
+    // A state that is restored is a change as well.
+    let closed = BreakerLayer::default().snapshot();
+    let (layer, start) = (rig.layer.clone(), Instant::now());
+    let (readied, ()) = tokio::join!(rig.breaker.ready(), async {
+        tokio::time::sleep(SECOND).await;
+        layer.restore(&closed, SECOND);
+    });
+    assert!(readied.is_ok());
+    assert_eq!(start.elapsed(), SECOND);
+}
+
 /// BD-4: the breaker keeps the contract of a tower layer: readied instance, readiness, wakers, drops, cancellation.
 #[tokio::test(start_paused = true)]
 async fn breaker_passes_the_contract_suite() {
     Contract::delivery(BreakerLayer::default()).run().await.unwrap();
+    let holds = BreakerLayer::new(BreakerConfig::new().hold_while_open());
+    Contract::delivery(holds).run().await.unwrap();
 }
 
 /// BD-4: failures that come through layers with boxed errors count.

@@ -43,7 +43,8 @@ impl BreakerLayer {
     }
 
     /// Takes a saved state on, at the start of a process. An open circuit stays open for what is left of its cooldown, but
-    /// for `ceiling` at most: the wall clock may have been set back since. Calls that are underway have no say any more.
+    /// for `ceiling` and its own cooldown at most: the wall clock may have been set back since. Calls that are underway have
+    /// no say any more.
     ///
     /// ```
     /// use std::time::Duration;

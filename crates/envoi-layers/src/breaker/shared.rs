@@ -36,6 +36,7 @@ pub(super) struct Shared {
     limits: Limits,
     judge: Judge,
     clock: SharedClock,
+    pub(super) holds: bool,
     // The milliseconds of the circuit are counted from here.
     origin: Instant,
     changes: watch::Sender<BreakerState>,
@@ -47,13 +48,14 @@ fn millis(time: Duration) -> u64 {
 
 impl Shared {
     pub(super) fn new(config: BreakerConfig) -> Self {
-        let BreakerConfig { failures, cooldown, judge, clock } = config;
+        let BreakerConfig { failures, cooldown, judge, clock, holds } = config;
         Self {
             circuit: Circuit::default(),
             limits: Limits { failures: u64::from(failures), cooldown: millis(cooldown) },
             judge,
             origin: clock.now(),
             clock,
+            holds,
             changes: watch::Sender::new(BreakerState::Closed { failures: 0 }),
         }
     }
@@ -96,6 +98,25 @@ impl Shared {
         }
     }
 
+    /// Waits until a call may be let through. Cancel safe.
+    pub(super) async fn passable(self: Arc<Self>) {
+        // Listening before looking: a change from here on is not missed.
+        let mut changes = self.changes();
+        loop {
+            let state = self.circuit.word().state;
+            // The sender of the changes lives as long as we do.
+            let changed = async { drop(changes.changed().await) };
+            match state {
+                State::Closed { .. } => return,
+                State::HalfOpen { .. } => changed.await,
+                State::Open { until } => match until.checked_sub(self.now()) {
+                    None | Some(0) => return,
+                    Some(rest) => drop(tokio::time::timeout(Duration::from_millis(rest), changed).await),
+                },
+            }
+        }
+    }
+
     pub(super) fn admit<P>(self: &Arc<Self>, parcel: Parcel<P>) -> Result<(Parcel<P>, Guard), Failure<P>> {
         let (wait, why) = match self.circuit.admit(|| self.now()) {
             Passage::Granted(permit) => {
@@ -132,7 +153,8 @@ impl Shared {
         let state = match snapshot.end() {
             Some(end) => {
                 let rest = end.duration_since(self.clock.wall()).unwrap_or(Duration::ZERO);
-                State::Open { until: self.now().saturating_add(millis(rest.min(ceiling))) }
+                let rest = millis(rest.min(ceiling)).min(self.limits.cooldown);
+                State::Open { until: self.now().saturating_add(rest) }
             }
             // One failure more may open it, not the restoring.
             None => State::Closed { failures: snapshot.failures().min(self.limits.failures - 1) },

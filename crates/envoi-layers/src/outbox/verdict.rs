@@ -45,6 +45,11 @@ pub(super) enum Verdict {
     Halted,
 }
 
+/// Whether nothing was sent, by the word of a breaker below: such refusals do not use the attempts of a parcel up (BD-4).
+pub(super) fn is_no_attempt(fault: &Fault) -> bool {
+    fault.kind() == Kind::CircuitOpen
+}
+
 /// Judges a failure. `unit` is a random number in 0…1, for the jitter.
 pub(super) fn verdict(fault: &Fault, history: History, persistence: &Persistence, unit: f64) -> Verdict {
     let asked = match fault.advice() {
@@ -54,6 +59,11 @@ pub(super) fn verdict(fault: &Fault, history: History, persistence: &Persistence
         Advice::RetryAfter(wait) => Some(wait.min(LONGEST_WAIT)),
     };
     let failures = history.attempt.saturating_add(1);
+    if is_no_attempt(fault) && history.age < persistence.max_age {
+        // As after a first failure, not to spin over a breaker that says nothing of a wait.
+        let wait = asked.unwrap_or_default().max(persistence.backoff.delay(1, unit));
+        return Verdict::Again { wait, until_server: asked.is_some(), resets: history.resets };
+    }
     let resets = if fault.kind() == Kind::Reset { history.resets.saturating_add(1) } else { 0 };
     if resets >= RESETS {
         return Verdict::GiveUp(Loss::Lost(DiscardReason::SendError));
@@ -135,6 +145,19 @@ mod tests {
         assert_eq!(judge(&asked(Duration::from_secs(90)), FRESH), again(90, true, 0));
         assert_eq!(judge(&asked(Duration::ZERO), FRESH), again(5, true, 0));
         assert_eq!(judge(&asked(Duration::MAX), FRESH), again(86_400, true, 0));
+    }
+
+    /// BD-4: what an open breaker refused was not tried: it waits for as long as an outage lasts, and its resets stay in a
+    /// row. Age ends it all the same.
+    #[test]
+    fn a_refusal_by_a_breaker_is_no_attempt() {
+        let refused = |wait| Fault::new(Kind::CircuitOpen).with_advice(Advice::RetryAfter(wait));
+        let tired = History { attempt: 100, resets: 2, age: Duration::ZERO };
+        assert_eq!(judge(&refused(2 * DAY / 24), tired), again(7200, true, 2));
+        assert_eq!(judge(&refused(Duration::ZERO), FRESH), again(5, true, 0));
+        let old = History { age: 30 * DAY, ..FRESH };
+        let lost = Verdict::GiveUp(Loss::Lost(DiscardReason::Backpressure));
+        assert_eq!(judge(&refused(Duration::ZERO), old), lost);
     }
 
     /// Decision 16: an interruption by shutdown is no attempt, however many there were.

@@ -40,6 +40,23 @@ async fn network_errors_back_off() {
     rig.assert_settled();
 }
 
+/// BD-4: what an open breaker refuses waits as long as that says, and has used up no attempt.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_by_a_breaker_is_no_attempt() {
+    let rig = Rig::new(steady(Config::new().max_attempts(2)));
+    let refused = || Outcome::advised(Kind::CircuitOpen, Advice::RetryAfter(30 * SECOND));
+    rig.mock.script([refused(), refused(), refused(), offline(), refused()]);
+    rig.post_all([error("a")]);
+    while rig.delivered("critical") == 0 {
+        rig.assert_books();
+        tokio::time::sleep(100 * MILLI).await;
+    }
+    assert_eq!(rig.times(), [0, 30_000, 60_000, 90_000, 95_000, 125_000]);
+    let attempts: Vec<_> = rig.mock.seen().iter().map(|seen| seen.attempt).collect();
+    assert_eq!(attempts, [0, 0, 0, 0, 1, 1]);
+    rig.assert_settled();
+}
+
 /// OC-4, decision 17: jitter spreads the delays by up to a fifth, and a seed makes them repeatable.
 #[tokio::test(start_paused = true)]
 async fn jitter_is_bounded_and_seeded() {

@@ -9,7 +9,7 @@ use crate::outbox::custody::Entry;
 use crate::outbox::inflight::{Answer, Ended, Panicked, Ticket};
 use crate::outbox::outcome::End;
 use crate::outbox::shared::later;
-use crate::outbox::verdict::{History, Verdict, verdict};
+use crate::outbox::verdict::{History, Verdict, is_no_attempt, verdict};
 
 /// How often in a row the connection was reset under a parcel.
 #[derive(Clone, Copy)]
@@ -78,7 +78,7 @@ impl<S: Deliver<P>, P: Itemized> Driver<S, P> {
             Verdict::Halted => (Some(later(now, self.persistence.backoff.delay(1, unit))), false),
             Verdict::Again { wait, until_server, resets } => {
                 let meta = parcel.meta_mut();
-                meta.attempt = attempts;
+                meta.attempt = if is_no_attempt(&fault) { ticket.attempt } else { attempts };
                 if resets > 0 {
                     meta.extensions.insert(Resets(resets));
                 } else if history.resets > 0 {
