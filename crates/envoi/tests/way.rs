@@ -153,6 +153,26 @@ async fn the_limit_of_an_attempt_says_how_far_it_had_come() {
     assert!(told.contains(words), "{told}");
 }
 
+/// TR-9, TR-5: the limit for TLS holds for a proxy that is spoken to by TLS, too.
+#[tokio::test]
+async fn the_limit_for_tls_holds_with_a_proxy() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = ProxyConfig::new(&format!("https://{}", silent.local_addr().unwrap())).unwrap();
+    let (observer, heard) = failures();
+    let transport = envoi::sentry("http://public@sentry.test/42")
+        .unwrap()
+        .proxy(proxy.no_proxy(""))
+        .timeouts(Timeouts::new().tls(Duration::from_millis(50)))
+        .observer(observer)
+        .build()
+        .unwrap();
+    transport.send(event()).unwrap();
+    tokio::time::timeout(PATIENCE, heard.bell.notified()).await.unwrap();
+    let words = heard.words.lock().unwrap()[0].clone();
+    assert!(words.starts_with("Tls: the TLS handshake was not over within 50ms"), "{words}");
+    transport.close(Duration::ZERO).await;
+}
+
 /// TR-5: settings of TLS that cannot work are refused when the transport is built, if it needs TLS, and are nobody's
 /// business otherwise: a relay on this host must do without certificates of the platform.
 #[test]

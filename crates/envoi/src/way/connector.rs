@@ -189,7 +189,7 @@ fn proxy(parts: &Parts<'_>) -> Result<ProxyLayer, WayError> {
         use envoi_http::proxy::ProxyScheme;
         let chosen = proxies.choose(parts.url);
         let is_secure = chosen.is_some_and(|proxy| proxy.scheme() == ProxyScheme::Https);
-        if is_secure { layer.tls(&way.tls)? } else { layer }
+        if is_secure { layer.tls(&way.tls)?.tls_timeout(way.timeouts.tls) } else { layer }
     };
     Ok(match &way.observer {
         Some(observer) => layer.observer(observer.clone()),
