@@ -345,3 +345,24 @@ async fn what_the_proxy_refuses_is_not_the_servers() {
     let report = examine(&["--dsn", far, "--proxy", &format!("socks5h://{address}")]).await;
     broken(&report, "tcp", "could not reach socks5h://", "is the proxy running");
 }
+
+/// TR-4, TR-5: TLS to the proxy itself is a step of its own, before the tunnel.
+#[tokio::test]
+async fn a_proxy_may_speak_tls() {
+    let authority = Authority::new("CA");
+    let folder = Folder::new().with("ca.pem", authority.pem());
+    let ca = folder.name("ca.pem");
+    // It is no proxy, but shakes hands like one.
+    let server = secure(ServerTls::new(authority.for_localhost())).await;
+    let url = format!("https://user:s3cret@{}", server.address());
+    let options = ["--dsn", "https://key@sentry.test/1", "--cacert", &ca, "--proxy", &url];
+    let report = examine(&options).await;
+    broken(&report, "tunnel", "this is not the server's answer", "to allow sentry.test:443");
+    assert_eq!(step(&report, "proxy-tls")["certificates"][0]["names"][1], "127.0.0.1");
+    assert_eq!(step(&report, "tls")["verdict"], "not checked");
+
+    let plain = plain().await;
+    let url = format!("https://user:s3cret@{}", plain.address());
+    let report = examine(&["--dsn", "https://key@sentry.test/1", "--cacert", &ca, "--proxy", &url]).await;
+    broken(&report, "proxy-tls", "does not speak TLS", "write http into --proxy");
+}

@@ -106,7 +106,7 @@ pub(crate) fn advice(fault: &Fault, scene: &Scene) -> Option<String> {
             ))
         }
         (Part::Tcp, _) => Some(unreachable(fault, scene)),
-        (Part::ProxyTls | Part::Tls, kind) => tls(fault, scene, kind),
+        (part @ (Part::ProxyTls | Part::Tls), _) => tls(fault, part, scene),
         (Part::Tunnel, _) => Some(format!("the proxy cannot get through to {}: ask who runs it", scene.address)),
         (_, Kind::Timeout) => Some(
             "the connection is there, but no answer comes: is the server overloaded, or does something in between \
@@ -162,33 +162,47 @@ fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
 }
 
 /// There is no TLS. The words of the fault say what to mend; here is how this command is told.
-fn tls(fault: &Fault, scene: &Scene, kind: Kind) -> Option<String> {
-    if kind == Kind::Timeout {
+fn tls(fault: &Fault, part: Part, scene: &Scene) -> Option<String> {
+    let (address, place) = match part {
+        Part::ProxyTls => (scene.first().0, scene.place()),
+        _ => (scene.address.clone(), "the DSN"),
+    };
+    if fault.kind() == Kind::Timeout {
         return Some(format!(
-            "the connection is there, but TLS is not answered: is {} a port for https, or does a firewall look into it?",
-            scene.address
+            "the connection is there, but TLS is not answered: is {address} a port for https, or does a firewall look \
+             into it?"
         ));
     }
     let words = fault.to_string();
-    let is = |problem: TlsProblem| words.contains(problem.advice());
-    let table = [
-        (
-            TlsProblem::UnknownIssuer,
-            "if you trust it, save the certificate of the authority and say --cacert FILE (SSL_CERT_FILE for programs)",
-        ),
-        (TlsProblem::ClientCertificateRequired, "say --cert FILE --key FILE"),
-        (TlsProblem::ClientCertificateRefused, "give another one with --cert FILE --key FILE"),
-        (
-            TlsProblem::WrongName,
-            "write one of its names into the DSN, or have a certificate issued for this one",
-        ),
-        (TlsProblem::Expired, "renew it on the server; or is the clock of this machine wrong?"),
-        (TlsProblem::BadName, "write a host into the DSN that a certificate can be for"),
-        (TlsProblem::NotYetValid, "is the clock of this machine wrong?"),
-        (TlsProblem::NotTls, "write http into the DSN if it is meant, or the port for https"),
-        (TlsProblem::Cut, "a firewall may look into connections, or the port is not for https"),
+    let found = |problem: &TlsProblem| words.contains(problem.advice());
+    let known = [
+        TlsProblem::UnknownIssuer,
+        TlsProblem::ClientCertificateRequired,
+        TlsProblem::ClientCertificateRefused,
+        TlsProblem::WrongName,
+        TlsProblem::BadName,
+        TlsProblem::Expired,
+        TlsProblem::NotYetValid,
+        TlsProblem::NotTls,
+        TlsProblem::Cut,
     ];
-    table.into_iter().find(|(problem, _)| is(*problem)).map(|(_, words)| words.to_owned())
+    Some(match known.into_iter().find(found)? {
+        TlsProblem::UnknownIssuer => {
+            "if you trust it, save the certificate of the authority and say --cacert FILE; an application is told with \
+             `ca_certificate`, or by SSL_CERT_FILE in its environment"
+                .to_owned()
+        }
+        TlsProblem::ClientCertificateRequired => "say --cert FILE --key FILE".to_owned(),
+        TlsProblem::ClientCertificateRefused => "give another one with --cert FILE --key FILE".to_owned(),
+        TlsProblem::WrongName => {
+            format!("write one of its names into {place}, or have a certificate issued for this one")
+        }
+        TlsProblem::BadName => format!("write a host into {place} that a certificate can be for"),
+        TlsProblem::Expired => "renew it on the server; or is the clock of this machine wrong?".to_owned(),
+        TlsProblem::NotYetValid => "is the clock of this machine wrong?".to_owned(),
+        TlsProblem::NotTls => format!("write http into {place} if it is meant, or the port for https"),
+        _ => "a firewall may look into connections, or the port is not for https".to_owned(),
+    })
 }
 
 /// The proxy is the problem.
@@ -221,4 +235,55 @@ fn proxy(problem: &ProxyProblem, scene: &Scene) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scene(target: &str, proxy: Option<&str>) -> Scene {
+        let target: Uri = target.parse().unwrap();
+        Scene::new(&target, &Choice::make(proxy, None, &target, |_| None).unwrap())
+    }
+
+    /// TR-9: what no test can bring about on every machine: packets that are dropped, and no route.
+    #[test]
+    fn silence_and_no_route_are_told_apart() {
+        let direct = scene("https://sentry.test/", None);
+        let through = scene("https://sentry.test/", Some("proxy.test:3128"));
+        let timeout = || Fault::new(Kind::Timeout).with_phase(Phase::Connect);
+        let route = |kind| Fault::caused_by(Kind::Connect, io::Error::from(kind)).with_phase(Phase::Connect);
+        for (fault, scene, words) in [
+            (timeout(), &direct, "nothing answers at sentry.test:443, which is what a firewall does"),
+            (timeout(), &through, "nothing answers at proxy.test:3128, which is what a firewall does"),
+            (route(io::ErrorKind::NetworkUnreachable), &direct, "no route to sentry.test:443"),
+            (route(io::ErrorKind::HostUnreachable), &through, "the VPN that the proxy needs"),
+            (route(io::ErrorKind::ConnectionRefused), &through, "nothing listens at proxy.test:3128"),
+            (route(io::ErrorKind::Other), &direct, "is the server running"),
+        ] {
+            assert_eq!(part(&fault, scene), Part::Tcp);
+            let advice = advice(&fault, scene).unwrap();
+            assert!(advice.contains(words), "{words}: {advice}");
+        }
+        let fault = Fault::new(Kind::Timeout).with_phase(Phase::Resolve);
+        assert!(advice(&fault, &through).unwrap().contains("is proxy.test spelled right in --proxy"));
+    }
+
+    /// TR-4: the plan follows from scheme and proxy.
+    #[test]
+    fn the_plan_has_what_there_is() {
+        use Part::{Clock, Name, ProxyTls, Reply, Request, Tcp, Tls, Tunnel};
+        for (target, proxy, start) in [
+            ("http://127.0.0.1:1/", None, &[Tcp] as &[Part]),
+            ("https://[::1]:1/", None, &[Tcp, Tls]),
+            ("https://sentry.test/", None, &[Name, Tcp, Tls]),
+            ("http://sentry.test/", Some("proxy.test"), &[Name, Tcp]),
+            ("https://sentry.test/", Some("10.0.0.1:3128"), &[Tcp, Tunnel, Tls]),
+            ("http://sentry.test/", Some("socks5h://10.0.0.1"), &[Tcp, Tunnel]),
+            ("https://sentry.test/", Some("https://proxy.test"), &[Name, Tcp, ProxyTls, Tunnel, Tls]),
+        ] {
+            let plan = scene(target, proxy).plan();
+            assert_eq!(plan, [start, &[Request, Reply, Clock]].concat(), "{target} {proxy:?}");
+        }
+    }
 }
