@@ -5,6 +5,7 @@
 //! | [`config`] | what it is told: command line, file, reload |
 //! | [`http`] | the server, bounded in everything: from a request to a place in a queue |
 //! | [`destinations`] | one transport of the library per DSN, and the directories of their disk buffers |
+//! | [`descriptors`] | clients leave enough files to open for the rest |
 //! | [`memory`] | one bound on the memory of all bodies and envelopes |
 //! | [`status`] | the page, its JSON, the metrics |
 //! | [`state`] | what all of these share |
@@ -12,6 +13,7 @@
 //! | [`stop`] | the end, and the balance |
 
 mod config;
+mod descriptors;
 mod destinations;
 mod hangup;
 mod housekeeping;
@@ -122,7 +124,8 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, CliErro
         spool: args.spool,
         ack: args.ack,
     };
-    let settings = Settings::load(&given)?;
+    let mut settings = Settings::load(&given)?;
+    let few_files = descriptors::fit(&mut settings);
     let mut interrupt = Interrupt::listen()?;
     let mut hangup = Hangup::listen()?;
 
@@ -141,6 +144,9 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<Exit, CliErro
     open_upstream(&relay).await?;
     let mut housekeeping = Housekeeping::begin(Arc::clone(&relay), &journal, output).await;
     journal.listening(address, &relay.settings(), output);
+    if let Some(few_files) = few_files {
+        journal.warn(few_files, output);
+    }
 
     let within = relay.settings().timeouts.shutdown;
     let serving = tokio::spawn(http::serve(listener, Arc::clone(&relay), within / FOR_CONNECTIONS));
@@ -171,7 +177,9 @@ async fn open_upstream(relay: &Relay) -> Result<(), CliError> {
 /// Reads the configuration again. If anything is wrong with it, all stays as it is.
 async fn reload(given: &Given, relay: &Relay, journal: &Journal, output: &mut Output) {
     match Settings::load(given) {
-        Ok(new) => {
+        Ok(mut new) => {
+            // As at the start, so that only what was changed differs; it was told then.
+            let _ = descriptors::fit(&mut new);
             let (settings, fixed) = relay.settings().adopt(new);
             relay.set_settings(settings);
             journal.reloaded(&relay.settings(), &fixed, output);

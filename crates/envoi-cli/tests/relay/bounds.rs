@@ -99,6 +99,36 @@ async fn garbage_and_endless_heads_cost_their_connection_only() {
     assert_eq!(relay.post(event(1)).await.status, 200);
 }
 
+/// Clients that take all connections leave the relay what it needs to keep and to forward, also where a process may open
+/// few files: it raises what it may raise, and takes no more connections than that allows, and says so.
+#[cfg(unix)]
+#[tokio::test]
+async fn connections_leave_files_for_the_rest() {
+    let folder = Folder::new();
+    let (config, spool) = (config(&folder, "[limits]\nconnections = 200"), folder.name("spool"));
+    for (limits, open) in [("ulimit -n 100; ", 50), ("ulimit -Sn 100; ", 200)] {
+        let mut command = tokio::process::Command::new("sh");
+        let run = format!("{limits} exec \"$0\" \"$@\"");
+        command.args(["-c", &run, env!("CARGO_BIN_EXE_envoi"), "relay", "--json", "--listen", "127.0.0.1:0"]);
+        command.args(["--upstream", NOWHERE, "--config", &config, "--spool", &spool, "--ack", "durable"]);
+        command.kill_on_drop(true);
+        let mut relay = Relay::watch(command).await;
+        if open < 200 {
+            let warning = relay.watched.line_with("\"warning\"").await;
+            assert!(warning.contains("enough for 50 connections"), "{warning}");
+        }
+        let mut all = Vec::new();
+        for _ in 1..open {
+            all.push(TcpStream::connect(relay.address).await.unwrap());
+        }
+        // The last place; where it does not get the files for a disk buffer it is refused.
+        assert_eq!(relay.post(event(1)).await.status, 200);
+        let status = relay.status().await;
+        assert_eq!(status["connections_limit"], open, "{status}");
+        assert_eq!(status["not_durable"], 0, "{status}");
+    }
+}
+
 /// More clients than places: those that do nothing are sent away, and everybody who sends something is served.
 #[tokio::test]
 async fn many_connections_share_few_places() {

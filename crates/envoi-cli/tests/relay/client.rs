@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::support::{Folder, Run, Watched, envoi};
@@ -39,6 +40,11 @@ impl Relay {
         let all = [&["relay", "--json", "--listen", "127.0.0.1:0"], args].concat();
         let mut command = envoi(&all);
         command.envs(environment.iter().copied());
+        Self::watch(command).await
+    }
+
+    /// Runs a command that becomes a relay.
+    pub(crate) async fn watch(command: Command) -> Self {
         let mut watched = Watched::start(command);
         let line = watched.line_with("\"listening\"").await;
         let event: Value = serde_json::from_str(&line).unwrap();
