@@ -9,9 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use envoi_core::{
-    Advice, BoxError, Codec, Failure, Fault, Kind, Parcel, Payload, Phase, Receipt, Segments, Weight,
-};
+use envoi_core::{Advice, BoxError, Codec, Failure, Kind, Parcel, Payload, Phase, Receipt, Segments, Weight};
 use envoi_http::client::observe::{Event, SharedObserver};
 use envoi_http::client::{HttpClient, TcpConnector};
 use envoi_http::proxy::{ForwardLayer, ProxyConfig, ProxyError, ProxyLayer, ProxyProblem};
@@ -326,7 +324,7 @@ async fn names_are_looked_up_here_for_socks4_and_socks5() {
         let sent = deliver(&config, &layer, "http://localhost:12345/");
         let (result, request) = tokio::join!(sent, served);
         assert_eq!(request, asked, "{scheme}");
-        let fault: Fault = result.unwrap_err().into_parts().0;
+        let fault = result.unwrap_err().into_parts().0;
         assert_eq!(*ProxyError::find(&fault).unwrap().problem(), ProxyProblem::Closed, "{fault:?}");
     }
 }

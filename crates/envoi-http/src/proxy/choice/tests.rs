@@ -256,7 +256,7 @@ fn proxy_urls_are_read() {
     for (text, shown, basic) in table {
         let server = ProxyServer::parse(text).unwrap();
         assert_eq!(server.to_string(), shown, "{text}");
-        let header = server.credentials().map(super::Credentials::basic);
+        let header = server.credentials().map(super::server::Credentials::basic);
         assert_eq!(header.as_ref().map_or("", |value| value.to_str().unwrap()), basic, "{text}");
         assert!(header.is_none_or(|value| value.is_sensitive()));
     }
