@@ -31,6 +31,9 @@
 //! [`classify`](crate::classify) makes it a fault of [`Kind::Tls`](envoi_core::Kind::Tls) in
 //! [`Phase::Tls`](envoi_core::Phase::Tls), with these words as its message.
 //!
+//! nginx answers a request with 400 where others end the handshake for want of a client certificate; a
+//! [`Policy`](crate::policy) knows its page and makes the same of it, without the source.
+//!
 //! The advice is **to try again**, for certificate errors as well: nothing of the request has been sent, and an operator
 //! can mend each of them (renew the certificate, set the clock, install the CA) while the goods wait in the queue or on
 //! disk. Whoever would rather give up says so in the policy:
