@@ -4,6 +4,7 @@ use envoi_testkit::ingest::IngestServer;
 use envoi_testkit::tls::{Authority, ServerTls};
 
 use crate::client::{NOWHERE, Relay, STUCK, config, event, post};
+use crate::support::proxy::{Proxy, Role};
 use crate::support::{Folder, run};
 
 /// AU-1: with a DSN as upstream everything goes to that project; with a host, each to its own.
@@ -154,4 +155,28 @@ async fn an_https_upstream_is_verified() {
     assert_eq!(relay.post(event(2)).await.status, 200);
     let arrived = server.wait_for(1, STUCK).await.unwrap();
     assert_eq!(&**arrived[0].items()[0].payload(), b"{\"message\":\"event 2\"}");
+}
+
+/// TR-3, TR-5: the file may name an authority and a proxy of its own; whoever goes another way gets nothing.
+#[tokio::test]
+async fn the_file_names_authority_and_proxy() {
+    let authority = Authority::new("relay tests");
+    let tls = ServerTls::new(authority.for_localhost());
+    let server = IngestServer::builder().tls(tls).start().await.unwrap();
+    let proxy = Proxy::start(Role::Tunnel(server.address())).await;
+    let folder = Folder::new().with("own.pem", authority.pem());
+    let path = folder.path("relay.toml");
+    let text = format!(
+        "[forward]\nca = \"{}\"\nproxy = \"{}\"\nno_proxy = \"spared.example\"\n",
+        folder.name("own.pem"),
+        proxy.url()
+    );
+    std::fs::write(&path, text).unwrap();
+    let relay = Relay::start(&["--upstream", &server.dsn(), "--config", path.to_str().unwrap()]).await;
+    assert_eq!(relay.post(event(1)).await.status, 200);
+    server.wait_for(1, STUCK).await.unwrap();
+    assert!(proxy.heads()[0].contains("proxy-authorization: basic"), "{:?}", proxy.heads());
+    let (run, summary) = relay.stop().await;
+    assert_eq!((run.code, &summary["forwarded"]), (0, &1.into()), "{summary}");
+    assert!(!run.both().contains("s3cret"), "{run:?}");
 }

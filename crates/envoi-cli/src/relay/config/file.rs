@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::Ack;
 use super::units::{Size, Span};
 use super::upstream::{HostRule, UpstreamText};
+use super::way::ProxyUrl;
 use crate::error::CliError;
 
 /// What a file may say. What it does not say has a default.
@@ -63,6 +64,9 @@ pub(super) struct ForwardTable {
     pub(super) retry_first: Option<Span>,
     pub(super) retry_longest: Option<Span>,
     pub(super) replay_pause: Option<Span>,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) proxy: Option<ProxyUrl>,
+    pub(super) no_proxy: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -130,6 +134,7 @@ mod tests {
             ("ack = \"maybe\"\n", 1, "unknown variant"),
             ("listen = \"localhost\"\n", 1, "socket address"),
             ("[forward]\nconcurrency = 70000\n", 2, "70000"),
+            ("[forward]\nproxy = \"ftp://u:topsecret@p\"\n", 2, "ftp"),
             ("= broken", 1, ""),
         ] {
             let error = File::parse(text).unwrap_err();

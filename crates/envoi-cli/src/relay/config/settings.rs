@@ -3,11 +3,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use envoi::Encoding;
+use envoi::{Encoding, Way};
 use serde::Deserialize;
 
 use super::file::File;
 use super::upstream::{HostRule, Upstream, UpstreamText};
+use super::way::WayTable;
 use crate::error::CliError;
 
 /// When a client is told that its envelope is taken on.
@@ -44,6 +45,9 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
     pub(crate) forward: Forward,
+    way_table: WayTable,
+    /// How the upstream is reached; `None` is how the machine and its environment say.
+    pub(crate) way: Option<Way>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,6 +212,9 @@ impl Settings {
                 spool.max_bytes, limits.body
             )));
         }
+        let way_table =
+            WayTable { ca: file.forward.ca, proxy: file.forward.proxy, no_proxy: file.forward.no_proxy };
+        let way = way_table.resolve()?;
         let seconds = Duration::from_secs;
         let of = |span: Option<super::units::Span>, default| span.map_or(default, |span| span.0);
         Ok(Self {
@@ -237,6 +244,8 @@ impl Settings {
                 retry_longest: of(file.forward.retry_longest, seconds(300)),
                 replay_pause: of(file.forward.replay_pause, Duration::from_millis(100)),
             },
+            way_table,
+            way,
         })
     }
 
@@ -255,10 +264,12 @@ impl Settings {
         keep("limits.memory", new.limits.memory != self.limits.memory);
         // Stores were opened for envelopes of this size.
         keep("limits.body", new.limits.body > self.limits.body);
-        keep("[forward]", new.forward != self.forward);
+        keep("[forward]", new.forward != self.forward || new.way_table != self.way_table);
         new.listen = self.listen;
         new.spool.clone_from(&self.spool);
         new.forward = self.forward;
+        new.way_table.clone_from(&self.way_table);
+        new.way.clone_from(&self.way);
         new.limits = Limits {
             body: new.limits.body.min(self.limits.body),
             destinations: new.limits.destinations,

@@ -74,7 +74,12 @@ impl Destination {
         let (forward, limits) = (settings.forward, settings.limits);
         let troubles = Troubles::default();
         let noted = troubles.clone();
-        let builder = SentryBuilder::new(Some(dsn.clone()))
+        let builder = SentryBuilder::new(Some(dsn.clone()));
+        let builder = match &settings.way {
+            Some(way) => builder.way(way.clone()),
+            None => builder,
+        };
+        let builder = builder
             .client(CLIENT)
             .encoding(forward.encoding)
             .concurrency(forward.concurrency)
