@@ -45,6 +45,17 @@ pub(crate) fn host_and_port(authority: &http::uri::Authority) -> String {
     }
 }
 
+/// The port in an address, if one is written there; `None` if that is not a port: `http` reads it as if there were none.
+pub(crate) fn written_port(uri: &http::Uri) -> Option<Option<u16>> {
+    let Some(authority) = uri.authority() else { return Some(None) };
+    let place = authority.as_str();
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    match place.get(authority.host().len()..) {
+        None | Some("" | ":") => Some(None),
+        Some(_) => authority.port_u16().map(Some),
+    }
+}
+
 /// There is no way to a host: what failed, and the innermost reason, in one line.
 pub(crate) fn unreachable_error(phase: Phase, host: &str, error: impl Into<BoxError>) -> BoxError {
     let error = error.into();

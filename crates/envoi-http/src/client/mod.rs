@@ -69,7 +69,7 @@ pub use again::Resend;
 pub use builder::HttpClientBuilder;
 pub use connect::Connect;
 pub use error::{ClientError, TlsUnavailable};
-pub(crate) use error::{host_and_port, unreachable_error};
+pub(crate) use error::{host_and_port, unreachable_error, written_port};
 pub use future::ClientFuture;
 pub use progress::entering;
 pub use service::HttpClient;

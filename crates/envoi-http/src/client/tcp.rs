@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use envoi_core::{BoxError, Phase};
+use envoi_core::{Advice, BoxError, Fault, Kind, Phase};
 use http::Uri;
 use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::observe::{self, Event, SharedObserver};
-use super::{TimedOut, TlsUnavailable, entering, host_and_port, unreachable_error};
+use super::{TimedOut, TlsUnavailable, entering, host_and_port, unreachable_error, written_port};
 
 /// Opens TCP connections: the innermost service of the connect level.
 ///
@@ -185,7 +185,11 @@ impl Settings {
         let host = uri.host().unwrap_or_default();
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let default = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
-        let port = uri.port_u16().unwrap_or(default);
+        let Some(port) = written_port(uri) else {
+            let words = format!("what follows the host {host} in the address is not a port");
+            return Err(Fault::new(Kind::Connect).with_advice(Advice::Drop).with_message(words).into());
+        };
+        let port = port.unwrap_or(default);
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![(address, port).into()]);
         }

@@ -45,7 +45,7 @@ impl Write for Scripted {
 }
 
 fn io(reads: &mut Builder, write: Option<io::ErrorKind>) -> StatusFirstIo<Scripted> {
-    StatusFirstIo::new(Scripted { read: TokioIo::new(reads.build()), write })
+    StatusFirstIo::new(Scripted { read: TokioIo::new(reads.build()), write }, None)
 }
 
 fn read(io: &mut StatusFirstIo<Scripted>, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, io::ErrorKind>> {
@@ -121,6 +121,25 @@ async fn https_without_tls_is_a_clear_error() {
         cause = error.source();
     }
     assert!(chain.iter().any(|text| text.contains("TLS is not built into this client")), "{chain:?}");
+}
+
+/// A port that cannot be one is refused: to take the scheme's instead would be to send to somebody else.
+#[tokio::test]
+async fn a_port_that_is_none_is_refused() {
+    for url in ["http://127.0.0.1:65536/", "http://[::1]:99999/", "https://user@localhost:123456/x"] {
+        let error = TcpConnector::new().any_scheme().oneshot(url.parse().unwrap()).await.unwrap_err();
+        let fault = crate::classify(error);
+        assert_eq!((fault.kind(), fault.advice()), (Kind::Connect, Advice::Drop), "{url}: {fault:?}");
+        assert!(
+            fault.to_string().contains("is not a port") && !fault.to_string().contains("user"),
+            "{fault}"
+        );
+    }
+    for (url, port) in
+        [("http://h/", None), ("http://h:/", None), ("http://u:7@[::1]:8/", Some(8)), ("/", None)]
+    {
+        assert_eq!(super::written_port(&url.parse().unwrap()), Some(port), "{url}");
+    }
 }
 
 /// TR-9: a peer that does not answer the handshake costs the connect timeout and no more.

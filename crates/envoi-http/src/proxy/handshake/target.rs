@@ -2,6 +2,8 @@ use std::net::IpAddr;
 
 use http::Uri;
 
+use crate::client::written_port;
+
 /// Where the proxy is asked to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -21,7 +23,7 @@ impl Target {
         let plain = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let host = plain.parse().map_or_else(|_| Host::Name(plain.to_owned()), Host::Address);
         // Never a default for the wrong scheme: SOCKS carries both.
-        let port = uri.port_u16().or(match uri.scheme_str() {
+        let port = written_port(uri)?.or(match uri.scheme_str() {
             Some("http") => Some(80),
             Some("https") => Some(443),
             _ => None,
