@@ -93,7 +93,7 @@ pub(super) fn judge(error: &(dyn Error + 'static)) -> Verdict {
     let mut cause = Some(error);
     let mut verdict = Verdict::Unknown;
     while let Some(current) = cause {
-        if is_refused_handshake(current) {
+        if refused_handshake(current).is_some() {
             // It did not leave either, but the next connection would be refused like this one.
             return Verdict::Unknown;
         }
@@ -132,14 +132,30 @@ impl Verdict {
     }
 }
 
+/// Whether the chain of sources tells of a handshake that failed.
+pub(super) fn tells_refusal(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(current) = cause {
+        if refused_handshake(current).is_some() {
+            return true;
+        }
+        cause = match current.downcast_ref::<io::Error>() {
+            Some(error) => error.get_ref().map(|inner| inner as _),
+            None => current.source(),
+        };
+    }
+    false
+}
+
+/// The words for a handshake that failed, or that the server refused after it, if this is one.
 #[cfg(feature = "tls")]
-fn is_refused_handshake(error: &(dyn Error + 'static)) -> bool {
-    crate::tls::handshake_failure(error).is_some()
+pub(super) fn refused_handshake(error: &(dyn Error + 'static)) -> Option<String> {
+    crate::tls::handshake_failure(error)
 }
 
 #[cfg(not(feature = "tls"))]
-const fn is_refused_handshake(_: &(dyn Error + 'static)) -> bool {
-    false
+pub(super) const fn refused_handshake(_: &(dyn Error + 'static)) -> Option<String> {
+    None
 }
 
 const fn is_cut(kind: io::ErrorKind) -> bool {

@@ -93,15 +93,26 @@ impl<C: Connect> Future for ClientFuture<C> {
                     return Poll::Ready(Ok(response));
                 }
                 Poll::Ready(Err(error)) => {
-                    let verdict = again::judge(&error);
+                    let unsaid = |_: &&str| !again::tells_refusal(&error);
+                    let refusal = this.progress.refusal().filter(unsaid).map(str::to_owned);
+                    let verdict = match refusal {
+                        // The next connection would be refused like this one.
+                        Some(_) => Verdict::Unknown,
+                        None => again::judge(&error),
+                    };
                     // By the connector.
-                    let is_told = error.is_connect();
+                    let is_told = error.is_connect() && refusal.is_none();
                     let phase = match verdict {
+                        _ if refusal.is_some() => Phase::Tls,
                         // It left, but nobody has looked at it.
                         Verdict::Unprocessed | Verdict::Unsent => this.progress.phase().min(Phase::Connect),
                         _ => this.progress.phase(),
                     };
-                    let error = ClientError::new(phase, error);
+                    let error = match refusal {
+                        // As the library for HTTP/2 passes it on: in words.
+                        Some(words) => ClientError::new(phase, std::io::Error::other(words)),
+                        None => ClientError::new(phase, error),
+                    };
                     let again = this.spare.as_ref().and_then(|request| {
                         let reused = !this.progress.is_fresh();
                         this.settings.resend.allows(verdict, request.method(), phase, reused, *this.count)

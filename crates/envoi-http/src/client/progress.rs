@@ -4,8 +4,8 @@
 //! where it is. They note it here. While the future of a request is polled, its progress is the current one of the
 //! task, which is how a connector below finds it; a connection that is made in the background has none.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use envoi_core::Phase;
@@ -24,10 +24,14 @@ pub fn entering(phase: Phase) {
     let _ = CURRENT.try_with(|progress| progress.note(phase));
 }
 
-/// Notes that a connection was made for the current request.
-pub(super) fn connected() {
+/// Notes that a connection was made for the current request, whose progress this is.
+pub(super) fn connected() -> Option<Arc<Progress>> {
+    let noted = CURRENT.try_with(|progress| {
+        progress.fresh.store(true, Ordering::Relaxed);
+        Arc::clone(progress)
+    });
     // A connection that is made in the background is for whoever comes next.
-    let _ = CURRENT.try_with(|progress| progress.fresh.store(true, Ordering::Relaxed));
+    noted.ok()
 }
 
 /// The progress of one request.
@@ -41,6 +45,8 @@ pub(super) struct Progress {
     /// When the first byte was taken, in the same unit.
     first: AtomicU64,
     bytes: AtomicU64,
+    /// The words for a handshake that the server refused after all.
+    refusal: OnceLock<String>,
 }
 
 const RESOLVE: u8 = 1;
@@ -59,6 +65,7 @@ impl Progress {
             at: AtomicU64::new(0),
             first: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            refusal: OnceLock::new(),
         })
     }
 
@@ -103,6 +110,18 @@ impl Progress {
     /// The connection took the last of it.
     pub(super) fn written(&self) {
         self.note(Phase::Reply);
+    }
+
+    /// The connection that was made for the request read that the server refuses the handshake. The library may tell the
+    /// request no more than that the connection is gone.
+    pub(super) fn refused(&self, words: String) {
+        // The first says why.
+        let _ = self.refusal.set(words);
+    }
+
+    /// The words for it, if it was so.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.refusal.get().map(String::as_str)
     }
 
     /// How far it is.

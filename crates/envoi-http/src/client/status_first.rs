@@ -9,13 +9,17 @@
 //! is the answer of both halves. Nothing waits longer than that: a socket whose write half was reset has nothing
 //! more to come on its read half than what has arrived.
 //!
-//! The same place knows that the peer closed *while a write was waiting for room*, which is the cut that decision 17
+//! The same place hears a server that refuses the TLS handshake after it, and notes that for the request: if the connection
+//! ends before the request was handed to it, the library does not say why.
+//!
+//! It also knows that the peer closed *while a write was waiting for room*, which is the cut that decision 17
 //! counts, and reports it as such instead of as a bare end of file.
 
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::Uri;
@@ -23,7 +27,8 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tower_service::Service;
 
-use super::progress;
+use super::again;
+use super::progress::{self, Progress};
 
 /// The connector around the user's.
 #[derive(Clone, Debug)]
@@ -66,10 +71,9 @@ where
     type Output = Result<StatusFirstIo<T>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(ready!(self.project().inner.poll(cx)).map(|io| {
-            progress::connected();
-            StatusFirstIo::new(io)
-        }))
+        Poll::Ready(
+            ready!(self.project().inner.poll(cx)).map(|io| StatusFirstIo::new(io, progress::connected())),
+        )
     }
 }
 
@@ -91,12 +95,14 @@ pin_project_lite::pin_project! {
         #[pin]
         inner: T,
         write_half: WriteHalf,
+        // The request that it was made for, until something has been read.
+        maker: Option<Arc<Progress>>,
     }
 }
 
 impl<T> StatusFirstIo<T> {
-    pub(super) const fn new(inner: T) -> Self {
-        Self { inner, write_half: WriteHalf::Open }
+    pub(super) const fn new(inner: T, maker: Option<Arc<Progress>>) -> Self {
+        Self { inner, write_half: WriteHalf::Open, maker }
     }
 }
 
@@ -133,11 +139,23 @@ impl<T: Read> StatusFirstIo<T> {
 }
 
 impl<T: Read> Read for StatusFirstIo<T> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        match self.write_half {
-            WriteHalf::Open => self.project().inner.poll_read(cx, buf),
-            _ => self.poll_read_watched(cx, buf),
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let result = ready!(match self.write_half {
+            WriteHalf::Open => self.as_mut().project().inner.poll_read(cx, buf),
+            _ => self.as_mut().poll_read_watched(cx, buf),
+        });
+        // A server that speaks TLS 1.3 refuses a client in the place of its first byte.
+        if let Some(maker) = self.project().maker.take()
+            && let Err(error) = &result
+            && let Some(words) = again::refused_handshake(error)
+        {
+            maker.refused(words);
         }
+        Poll::Ready(result)
     }
 }
 

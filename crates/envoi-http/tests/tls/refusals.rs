@@ -75,6 +75,22 @@ async fn a_missing_client_certificate_is_named() {
     assert_eq!((fault.kind(), fault.phase()), (Kind::Tls, Some(Phase::Tls)), "{fault:?}");
 }
 
+/// TR-5, TR-9: the same where connections are driven by other threads than requests: the refusal may end a connection
+/// before the request is handed to it, and is what is told all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_refusal_on_another_thread_is_named() {
+    let authority = Authority::new("CA");
+    let tls = || ServerTls::new(authority.for_localhost()).require_client(&authority).only_tls13();
+    for round in 0..20 {
+        for alpn in [Alpn::Http1, Alpn::Http2] {
+            let (fault, summary) = failure(&trusting(&authority).alpn(alpn), tls()).await;
+            assert_eq!(fault.phase(), Some(Phase::Tls), "{round} {alpn:?}: {fault:?}");
+            assert_tls(&fault, TlsProblem::ClientCertificateRequired);
+            assert_eq!((summary.begun, summary.connections), (0, 1), "nothing is sent again in vain");
+        }
+    }
+}
+
 /// TR-5: a client certificate that the server does not accept is named.
 #[tokio::test]
 async fn a_refused_client_certificate_is_named() {
