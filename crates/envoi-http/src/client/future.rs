@@ -222,7 +222,10 @@ fn tell_success(settings: &Settings, progress: &Progress, response: &Response<In
     }
     let (bytes, first) = progress.body();
     let last = progress.last();
-    observer.event(&Event::Written { bytes, took: last.saturating_duration_since(first) });
+    // A server may answer before it has read all (decision 17).
+    if progress.phase() == Phase::Reply {
+        observer.event(&Event::Written { bytes, took: last.saturating_duration_since(first) });
+    }
     let (status, version) = (response.status(), response.version());
     observer.event(&Event::Replied { status, version, took: last.elapsed() });
 }

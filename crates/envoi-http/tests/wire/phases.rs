@@ -1,9 +1,11 @@
 use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use envoi_core::{Advice, Fault, Kind, Phase, Segments};
 use envoi_http::classify;
+use envoi_http::client::observe::{Event, SharedObserver};
 use envoi_http::client::{HttpClient, TcpConnector, Timeouts};
 use http::{Method, Request};
 use hyper_util::client::legacy::connect::dns::Name;
@@ -206,4 +208,28 @@ async fn enormous_limits_are_none() {
         }
     }
     assert_eq!(server.summary().requests, 4);
+}
+
+/// TR-9: an answer that comes while the request is still being written is told as one; nobody is told that it was written.
+#[tokio::test(start_paused = true)]
+async fn what_was_not_written_is_not_told_as_written() {
+    let (connector, mut connections) = pipe::connector();
+    tokio::spawn(async move {
+        let mut stream = connections.recv().await.unwrap();
+        stream.read_u8().await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        pending::<()>().await;
+    });
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&events);
+    let observer: SharedObserver = Arc::new(move |event: &Event<'_>| {
+        seen.lock().unwrap().push(format!("{event:?}").split(' ').next().unwrap().to_owned());
+    });
+    let client = HttpClient::builder().connector(connector).observer(observer).build();
+    let response = client.oneshot(request(NOWHERE, Method::POST, vec![b'x'; LARGE])).await.unwrap();
+    assert_eq!(response.status(), 413);
+    assert_eq!(*events.lock().unwrap(), ["Replied"]);
 }
