@@ -46,7 +46,6 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use tokio::runtime;
 
 use error::{CliError, Exit};
 use output::{BAD, Output, paint};
@@ -122,23 +121,13 @@ fn run(command: Command, output: &mut Output) -> Result<Exit, CliError> {
         Command::Demo(args) => block_on(demo::run(&args, output)),
         Command::Ingest(args) => block_on(ingest::run(args, output)),
         Command::Relay(args) => block_on(relay::run(args, output)),
-        // As the transport has it: one thread, on which a server that refuses TLS late is heard before its connection ends.
-        Command::Doctor(args) => {
-            block_on_with(&mut runtime::Builder::new_current_thread(), doctor::run(&args, output))
-        }
+        Command::Doctor(args) => block_on(doctor::run(&args, output)),
         Command::Send(args) => block_on(send::run(&args, output)),
     }
 }
 
 fn block_on(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
-    block_on_with(&mut runtime::Builder::new_multi_thread(), command)
-}
-
-fn block_on_with(
-    builder: &mut runtime::Builder,
-    command: impl Future<Output = Result<Exit, CliError>>,
-) -> Result<Exit, CliError> {
-    let runtime = builder
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::failed(format_args!("cannot start the runtime: {error}")))?;

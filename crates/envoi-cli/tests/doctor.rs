@@ -160,10 +160,10 @@ async fn there_is_nobody() {
     // It accepts connections and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
-    let report = examine(&["--dsn", &format!("https://key@{address}/1"), "--timeout", "200ms"]).await;
-    broken(&report, "tls", "not over within 200ms", "TLS is not answered");
-    let report = examine(&["--dsn", &format!("http://key@{address}/1"), "--timeout", "200ms"]).await;
-    broken(&report, "reply", "not over within 200ms", "no answer comes");
+    let report = examine(&["--dsn", &format!("https://key@{address}/1"), "--timeout", "1s"]).await;
+    broken(&report, "tls", "not over within 1s", "TLS is not answered");
+    let report = examine(&["--dsn", &format!("http://key@{address}/1"), "--timeout", "1s"]).await;
+    broken(&report, "reply", "not over within 1s", "no answer comes");
 }
 
 /// TR-5: each certificate that is not believed has a way out of its own.

@@ -161,24 +161,40 @@ async fn a_proxy_is_used_or_spared() {
     assert_eq!((plain.heads().len(), direct.summary().accepted), (2, 1));
 }
 
-/// TR-4, TR-5: batches go the same way.
+/// TR-4, TR-5, AU-7: batches go the same way, with the same files.
 #[tokio::test]
 async fn batches_go_the_same_way() {
     let authority = Authority::new("CA");
-    let server = secure(ServerTls::new(authority.issue(&["logs.test"], Validity::Current))).await;
+    let client = authority.issue_client("agent", Validity::Current);
+    let certificate = authority.issue(&["logs.test"], Validity::Current);
+    let server = secure(ServerTls::new(certificate).require_client(&authority)).await;
     server.otherwise(Step::reply(StatusCode::ACCEPTED));
     let proxy = Proxy::start(Role::Tunnel(server.address())).await;
-    let folder = Folder::new().with("ca.pem", authority.pem()).with("a.jsonl", "{\"number\":1}\n");
-    let (ca, file) = (folder.name("ca.pem"), folder.name("a.jsonl"));
-    let run = run(&[
-        &["send", "--batch", "https://logs.test/events", "--cacert", &ca, "-v"] as &[&str],
-        &["--proxy", &proxy.url(), &file],
-    ]
-    .concat())
-    .await;
-    assert_eq!(run.code, 0, "{run:?}");
-    assert!(run.stderr.lines().any(|line| line.starts_with("reply") && line.contains("202 Accepted")));
-    assert!(!run.both().contains("s3cret"), "{run:?}");
-    assert!(proxy.heads()[0].starts_with("connect logs.test:443 "));
-    assert_eq!(server.requests()[0].head.uri.path(), "/events");
+    let folder = folder(&authority, &client).with("a.jsonl", "{\"number\":1}\n");
+    let [ca, both, file] = ["ca.pem", "both.pem", "a.jsonl"].map(|name| folder.name(name));
+    let url = proxy.url();
+    let args = [
+        "send",
+        "--batch",
+        "https://logs.test/events",
+        "--cacert",
+        &ca,
+        "-v",
+        "--proxy",
+        &url,
+        "--retries",
+        "0",
+    ];
+    for (identity, code, words) in [
+        (&["--cert", &both] as &[&str], 0, "202 Accepted"),
+        (&[], 1, "the server asks for a client certificate"),
+    ] {
+        let run = run(&[&args as &[&str], identity, &[&file]].concat()).await;
+        assert_eq!(run.code, code, "{run:?}");
+        assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
+        assert!(!run.both().contains("s3cret"), "{run:?}");
+    }
+    assert!(proxy.heads().iter().all(|head| head.starts_with("connect logs.test:443 ")));
+    let requests = server.requests();
+    assert_eq!((requests.len(), requests[0].head.uri.path()), (1, "/events"));
 }

@@ -44,9 +44,9 @@ Examples:
   SENTRY_DSN=… envoi doctor --proxy http://proxy.internal:3128
   envoi doctor --dsn … --cacert company-ca.pem --json | jq '.steps[] | select(.verdict == \"failed\")'
 
-The steps: dsn, proxy (which, and who says so), name (the look-up), tcp, proxy-tls, tunnel (what the proxy
-says), tls (version, protocol, certificates), request, reply, clock. The first that fails ends it, and the
-rest is told to be not checked.
+The steps: dsn, proxy (which, and who says so), name (the look-up), tcp, proxy-tls, tunnel (what the
+proxy says), tls (version, protocol, certificates), request, reply, clock. The first that fails ends
+it, and the rest is told to be not checked.
 
 What is sent is a client report without losses: a server checks the key, counts nothing and shows
 nothing. Some servers answer before they have looked at the key; what `envoi send` delivers is then
@@ -54,7 +54,8 @@ the better proof.
 
 With --json
   {\"verdict\",\"steps\":[{\"step\",\"verdict\",\"message\",\"took_ms\",\"advice\"}]} and more:
-    tls, proxy-tls  \"version\",\"alpn\",\"certificates\":[{\"subject\",\"issuer\",\"names\",\"not_before\",\"not_after\"}]
+    tls, proxy-tls  \"version\",\"alpn\",
+                    \"certificates\":[{\"subject\",\"issuer\",\"names\",\"not_before\",\"not_after\"}]
     reply           \"status\",\"limits\":[{\"category\",\"seconds\"}]
     clock           \"ahead_seconds\"
 where `verdict` is ok, warning or failed, and for a step also `not checked`.
