@@ -451,54 +451,51 @@ async fn a_restored_cooldown_is_no_longer_than_ones_own() {
     quick.assert_refuses(SECOND).await;
 }
 
-/// BD-4: one that holds back is not ready while the circuit is open or the probe is out; nobody is refused who waits, and
-/// there is one probe.
+/// BD-4: a queue that asks how long calls are refused for loses nothing, and sends nothing in vain: neither in the cooldown
+/// nor beside the probe. A close does not wait for what cannot go in its time.
+#[cfg(feature = "outbox")]
 #[tokio::test(start_paused = true)]
-async fn one_that_holds_back_refuses_nobody() {
-    let mut rig = Rig::with(BreakerConfig::new().hold_while_open());
-    rig.open().await;
-    let start = Instant::now();
-    rig.below.script([Outcome::failure(Kind::Io).after(SECOND), Outcome::never()]);
-    // A queue with room for four at once: it asks for readiness, then it calls.
-    let below = rig.below.clone();
-    let mut calls = JoinSet::new();
-    let mut breaker = rig.breaker.clone();
-    // Fails, and the circuit is open for another 30 s.
-    calls.spawn(breaker.ready().await.unwrap().call(goods()));
-    assert_eq!(start.elapsed(), 30 * SECOND);
-    // Is dropped, which frees the slot.
-    let probe = breaker.ready().await.unwrap().call(goods());
-    assert_eq!(start.elapsed(), 61 * SECOND);
-    let probe = tokio::time::timeout(SECOND, probe);
-    let (dropped, third) = tokio::join!(probe, async { breaker.ready().await.unwrap().call(goods()).await });
-    assert!(dropped.is_err() && third.is_ok());
-    assert_eq!(start.elapsed(), 62 * SECOND);
-    assert!(breaker.ready().await.unwrap().call(goods()).await.is_ok());
-    assert_eq!((below.seen().len(), start.elapsed()), (9, 62 * SECOND));
-    let kind = calls.join_next().await.unwrap().unwrap().unwrap_err().fault().kind();
-    assert_eq!((kind, rig.layer.state()), (Kind::Io, CLOSED));
+async fn a_queue_can_hold_what_would_be_refused() {
+    use envoi_layers::outbox::{MemoryStore, OutboxConfig, outbox};
 
-    // Who calls all the same is refused.
-    rig.open().await;
-    let failure = rig.breaker.call(goods()).await.unwrap_err();
-    assert_eq!(failure.fault().kind(), Kind::CircuitOpen);
-    // A state that is restored is a change as well.
-    let closed = BreakerLayer::default().snapshot();
-    let (layer, start) = (rig.layer.clone(), Instant::now());
-    let (readied, ()) = tokio::join!(rig.breaker.ready(), async {
-        tokio::time::sleep(SECOND).await;
-        layer.restore(&closed, SECOND);
-    });
-    assert!(readied.is_ok());
-    assert_eq!(start.elapsed(), SECOND);
+    let rig = Rig::new();
+    let layer = rig.layer.clone();
+    let config = OutboxConfig::new().concurrency(4).hold(move |now| layer.refuses_until(now)).max_attempts(1);
+    let (outbox, driver) = outbox(MemoryStore::new(), config, rig.breaker);
+    tokio::spawn(driver);
+    let post = |count| (0..count).for_each(|_| assert_eq!(outbox.post(goods()).unwrap(), Fate::Queued));
+    let (start, failed) = (Instant::now(), || Outcome::failure(Kind::Io));
+    // The sixth leaves beside the fifth.
+    rig.below.script(vec![failed(); 6]);
+    post(6);
+    assert!(outbox.flush(SECOND).await.is_complete());
+    rig.below.script([failed().after(SECOND), Outcome::delivered().after(2 * SECOND)]);
+    post(10);
+    assert!(outbox.flush(60 * SECOND).await.left > 0);
+    assert!(outbox.flush(60 * SECOND).await.is_complete());
+    let mut times: Vec<_> = rig.below.seen().iter().skip(6).map(|seen| (seen.at - start).as_secs()).collect();
+    assert_eq!(times.split_off(2), [63; 8]);
+    assert_eq!(times, [30, 61], "the probes, alone");
+    let stats = outbox.stats();
+    assert_eq!(
+        (stats.given_up, stats.discharged, stats.attempts),
+        (7, 9, 16),
+        "no delivery was begun in vain"
+    );
+
+    rig.below.script(vec![failed(); 5]);
+    post(5);
+    assert!(outbox.flush(SECOND).await.is_complete());
+    post(3);
+    let start = Instant::now();
+    let closed = outbox.close(20 * SECOND).await;
+    assert_eq!((closed.is_complete, closed.lost, start.elapsed()), (false, 3, Duration::ZERO));
 }
 
 /// BD-4: the breaker keeps the contract of a tower layer: readied instance, readiness, wakers, drops, cancellation.
 #[tokio::test(start_paused = true)]
 async fn breaker_passes_the_contract_suite() {
     Contract::delivery(BreakerLayer::default()).run().await.unwrap();
-    let holds = BreakerLayer::new(BreakerConfig::new().hold_while_open());
-    Contract::delivery(holds).run().await.unwrap();
 }
 
 /// BD-4: failures that come through layers with boxed errors count.

@@ -22,7 +22,6 @@ pub struct BreakerConfig {
     pub(super) cooldown: Duration,
     pub(super) judge: Judge,
     pub(super) clock: SharedClock,
-    pub(super) holds: bool,
 }
 
 impl Default for BreakerConfig {
@@ -40,7 +39,6 @@ impl BreakerConfig {
             cooldown: Duration::from_secs(30),
             judge: |answer| Verdict::of(answer),
             clock: Arc::new(TokioClock),
-            holds: false,
         }
     }
 
@@ -62,36 +60,6 @@ impl BreakerConfig {
     #[must_use]
     pub const fn judge(mut self, judge: fn(Result<&Receipt, &Fault>) -> Verdict) -> Self {
         self.judge = judge;
-        self
-    }
-
-    /// Holds back instead of refusing: while the circuit is open, or a probe is out, the service does not become ready. For a
-    /// queue right above that has room to keep what it has, such as an outbox over a disk buffer: nothing is lost then
-    /// because the circuit is open. Whoever calls without having been told that it is ready is refused as ever. Needs
-    /// tokio's timers.
-    ///
-    /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
-    /// use std::time::Duration;
-    /// use envoi_core::{Kind, Parcel};
-    /// use envoi_layers::breaker::{BreakerConfig, BreakerLayer};
-    /// use envoi_testkit::{Goods, mock::{MockDeliver, Outcome}};
-    /// use tower::{Layer, ServiceExt};
-    ///
-    /// let below = MockDeliver::new();
-    /// below.script([Outcome::failure(Kind::Connect)]);
-    /// let stack = BreakerLayer::new(BreakerConfig::new().failures(1).hold_while_open()).layer(below);
-    /// let send = || stack.clone().oneshot(Parcel::new(Goods::new("event")));
-    /// assert!(send().await.is_err());
-    ///
-    /// let start = tokio::time::Instant::now();
-    /// assert!(send().await.is_ok());
-    /// assert_eq!(start.elapsed(), Duration::from_secs(30));
-    /// # });
-    /// ```
-    #[must_use]
-    pub const fn hold_while_open(mut self) -> Self {
-        self.holds = true;
         self
     }
 

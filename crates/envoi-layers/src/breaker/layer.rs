@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tower_layer::Layer;
@@ -27,6 +27,14 @@ impl BreakerLayer {
     #[must_use]
     pub fn state(&self) -> BreakerState {
         self.shared.state()
+    }
+
+    /// Until when calls are refused, if they are at `now`; while a probe is out, for how long it should be left alone. Tell an
+    /// outbox above that is to keep what it has ([`OutboxConfig::hold`](crate::outbox::OutboxConfig::hold)): then nothing
+    /// leaves the queue only to be refused.
+    #[must_use]
+    pub fn refuses_until(&self, now: Instant) -> Option<Instant> {
+        self.shared.refuses_until(now)
     }
 
     /// Tells when the circuit opens, lets a probe out, or closes. Single failures while it is closed are not told; a slow

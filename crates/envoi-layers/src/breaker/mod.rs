@@ -24,8 +24,8 @@
 //! Above the retry, so that a delivery counts once whatever its attempts (the batch preset does so); below it each attempt
 //! counts. What a probe waits for must have a timeout below, or nobody is let through until it ends. The
 //! refusal hands the parcel back with a wait, so an outbox above keeps it for that long, and does not count it as an
-//! attempt; who would rather lose it says so above ([`on_error`](crate::on_error)), and who would rather not have it taken
-//! out of the queue for that says so here ([`BreakerConfig::hold_while_open`]).
+//! attempt; who would rather lose it says so above ([`on_error`](crate::on_error)), and who would rather leave it in the
+//! queue asks [`BreakerLayer::refuses_until`] there.
 //!
 //! # Cost
 //! The state is one atomic word. A call through a closed circuit is three loads; the time is looked at only while it is

@@ -1,6 +1,4 @@
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -15,15 +13,11 @@ pub struct Breaker<S> {
     inner: S,
     shared: Arc<Shared>,
     is_ready: bool,
-    // Of one that holds back: made when it has to wait, which is rare and long.
-    waiting: Option<Waiting>,
 }
-
-type Waiting = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 impl<S> Breaker<S> {
     pub(super) const fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared, is_ready: false, waiting: None }
+        Self { inner, shared, is_ready: false }
     }
 }
 
@@ -43,18 +37,11 @@ where
     type Future = BreakerFuture<S, S::Future, P>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        while self.shared.refuses() {
-            if !self.shared.holds {
-                // A receiver that is left alone is not asked whether it is ready either: the refusal must not wait for it.
-                return Poll::Ready(Ok(()));
-            }
-            let passable = || -> Waiting { Box::pin(Arc::clone(&self.shared).passable()) };
-            ready!(self.waiting.get_or_insert_with(passable).as_mut().poll(cx));
-            self.waiting = None;
+        // A receiver that is left alone is not asked whether it is ready either: the refusal must not wait for it.
+        if !self.shared.refuses() {
+            ready!(self.inner.poll_ready(cx)).map_err(Into::into)?;
+            self.is_ready = true;
         }
-        self.waiting = None;
-        ready!(self.inner.poll_ready(cx)).map_err(Into::into)?;
-        self.is_ready = true;
         Poll::Ready(Ok(()))
     }
 

@@ -36,7 +36,6 @@ pub(super) struct Shared {
     limits: Limits,
     judge: Judge,
     clock: SharedClock,
-    pub(super) holds: bool,
     // The milliseconds of the circuit are counted from here.
     origin: Instant,
     changes: watch::Sender<BreakerState>,
@@ -48,14 +47,13 @@ fn millis(time: Duration) -> u64 {
 
 impl Shared {
     pub(super) fn new(config: BreakerConfig) -> Self {
-        let BreakerConfig { failures, cooldown, judge, clock, holds } = config;
+        let BreakerConfig { failures, cooldown, judge, clock } = config;
         Self {
             circuit: Circuit::default(),
             limits: Limits { failures: u64::from(failures), cooldown: millis(cooldown) },
             judge,
             origin: clock.now(),
             clock,
-            holds,
             changes: watch::Sender::new(BreakerState::Closed { failures: 0 }),
         }
     }
@@ -89,31 +87,24 @@ impl Shared {
         });
     }
 
+    pub(super) fn refuses_until(&self, now: Instant) -> Option<Instant> {
+        match self.state() {
+            BreakerState::Closed { .. } => None,
+            BreakerState::Open { until } => (until > now).then_some(until),
+            BreakerState::HalfOpen => Some(now + self.while_probing()),
+        }
+    }
+
+    fn while_probing(&self) -> Duration {
+        WHILE_PROBING.min(Duration::from_millis(self.limits.cooldown))
+    }
+
     /// Whether a call now would be refused. Decides nothing.
     pub(super) fn refuses(&self) -> bool {
         match self.circuit.word().state {
             State::Closed { .. } => false,
             State::Open { until } => self.now() < until,
             State::HalfOpen { .. } => true,
-        }
-    }
-
-    /// Waits until a call may be let through. Cancel safe.
-    pub(super) async fn passable(self: Arc<Self>) {
-        // Listening before looking: a change from here on is not missed.
-        let mut changes = self.changes();
-        loop {
-            let state = self.circuit.word().state;
-            // The sender of the changes lives as long as we do.
-            let changed = async { drop(changes.changed().await) };
-            match state {
-                State::Closed { .. } => return,
-                State::HalfOpen { .. } => changed.await,
-                State::Open { until } => match until.checked_sub(self.now()) {
-                    None | Some(0) => return,
-                    Some(rest) => drop(tokio::time::timeout(Duration::from_millis(rest), changed).await),
-                },
-            }
         }
     }
 
@@ -128,10 +119,7 @@ impl Shared {
             Passage::Wait(rest) => {
                 (Duration::from_millis(rest), "nothing is sent before the cooldown is over")
             }
-            Passage::Probing => {
-                let wait = WHILE_PROBING.min(Duration::from_millis(self.limits.cooldown));
-                (wait, "nothing is sent while a probe is out")
-            }
+            Passage::Probing => (self.while_probing(), "nothing is sent while a probe is out"),
         };
         let fault = Fault::new(Kind::CircuitOpen).with_advice(Advice::RetryAfter(wait)).with_message(why);
         Err(Failure::new(fault, parcel))

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use envoi_core::{Itemized, Lane, Ledger, Limits, LossSink, Reporter, SharedClock};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,11 @@ pub struct OutboxConfig<P: Itemized> {
     pub(super) reporter: Option<Arc<dyn Reporter<P>>>,
     pub(super) clock: SharedClock,
     pub(super) gate: Option<Gate>,
+    pub(super) hold: Option<Hold>,
 }
+
+/// Until when nothing is to leave, if so at the moment.
+pub(super) type Hold = Arc<dyn Fn(Instant) -> Option<Instant> + Send + Sync>;
 
 /// Whether anything may go through.
 pub(super) type Gate = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -70,6 +74,7 @@ impl<P: Itemized> OutboxConfig<P> {
             reporter: None,
             clock: Arc::new(TokioClock),
             gate: None,
+            hold: None,
         }
     }
 
@@ -199,6 +204,18 @@ impl<P: Itemized> OutboxConfig<P> {
         self.gate = Some(Arc::new(is_open));
         self
     }
+
+    /// Asked before every delivery with the time by the clock, while the gate is open; until the instant that it says
+    /// nothing leaves. Unlike under a limit posts are taken on. It is asked again then, and whenever something happens. A
+    /// close does not wait for what is held beyond its time.
+    ///
+    /// For a [`breaker`](crate::breaker) below, whose refusals would have to be taken back one by one:
+    /// `move |now| breaker.refuses_until(now)`.
+    #[must_use]
+    pub fn hold(mut self, until: impl Fn(Instant) -> Option<Instant> + Send + Sync + 'static) -> Self {
+        self.hold = Some(Arc::new(until));
+        self
+    }
 }
 
 /// Shares the ledger, the halt token and all other parts with the original.
@@ -220,6 +237,7 @@ impl<P: Itemized> Clone for OutboxConfig<P> {
             reporter: self.reporter.clone(),
             clock: Arc::clone(&self.clock),
             gate: self.gate.clone(),
+            hold: self.hold.clone(),
         }
     }
 }
@@ -235,6 +253,7 @@ impl<P: Itemized> fmt::Debug for OutboxConfig<P> {
             .field("linger", &self.linger)
             .field("reporter", &self.reporter.is_some())
             .field("gate", &self.gate.is_some())
+            .field("hold", &self.hold.is_some())
             .finish_non_exhaustive()
     }
 }

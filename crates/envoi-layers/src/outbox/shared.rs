@@ -11,7 +11,7 @@ use http::StatusCode;
 
 use super::OutboxConfig;
 use super::books::Books;
-use super::config::Gate;
+use super::config::{Gate, Hold};
 use super::outcome::{Announcer, End, Outcome};
 use super::rota::LaneSet;
 use super::signal::Signal;
@@ -104,6 +104,7 @@ pub(super) struct Shared<P: Itemized> {
     pub(super) reporter: Option<Arc<dyn Reporter<P>>>,
     pub(super) clock: SharedClock,
     gate: Option<Gate>,
+    hold: Option<Hold>,
     last_failure: Mutex<Option<LastFailure>>,
     control: Mutex<Control>,
     closed: AtomicBool,
@@ -131,6 +132,7 @@ impl<P: Itemized> Shared<P> {
             reporter: config.reporter.clone(),
             clock: Arc::clone(&config.clock),
             gate: config.gate.clone(),
+            hold: config.hold.clone(),
             last_failure: Mutex::default(),
             control: Mutex::default(),
             closed: AtomicBool::new(false),
@@ -154,6 +156,15 @@ impl<P: Itemized> Shared<P> {
     pub(super) fn disabled(&self) -> Option<Fault> {
         let is_shut = self.gate.as_ref().is_some_and(|is_open| !is_open());
         is_shut.then(|| Fault::new(Kind::Disabled).with_message("it was switched off, nothing is taken on"))
+    }
+
+    /// Until when nothing may leave: a limit on everything, or whoever holds it.
+    pub(super) fn held_until(&self, now: Instant) -> Option<Instant> {
+        let limited = if self.limits.is_idle() { None } else { self.limits.all_until(now) };
+        let Some(hold) = &self.hold else { return limited };
+        // What a shut gate discards need not wait for anybody.
+        let held = if self.disabled().is_some() { None } else { hold(now).filter(|until| *until > now) };
+        limited.max(held)
     }
 
     /// Takes a parcel on that is in the ledger already. The steps are those of the module's documentation.

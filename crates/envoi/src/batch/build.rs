@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use envoi_batch::{Batch, Batcher};
-use envoi_core::{Deliver, Ledger};
+use envoi_core::{Deliver, Kind, Ledger};
 use envoi_layers::breaker::BreakerLayer;
 use envoi_layers::latch::LatchLayer;
 use envoi_layers::on_error::{ErrorHook, OnErrorLayer};
@@ -86,8 +86,10 @@ where
         }
         let on_error = OnErrorLayer::with_hook(hook).takes_unready();
         let on_error = if is_durable {
-            // What a shutdown interrupts is kept, not lost.
-            on_error.final_when(|fault| fault.kind() != envoi_core::Kind::Halted).cancelled_are_kept()
+            // What a shutdown interrupts is kept, not lost, and so is what the breaker does not let through.
+            on_error
+                .final_when(|fault| !matches!(fault.kind(), Kind::Halted | Kind::CircuitOpen))
+                .cancelled_are_kept()
         } else {
             on_error.final_when(|_| true)
         };
@@ -110,6 +112,12 @@ where
             .ledger(books.ledger.clone())
             .losses(books.losses.clone())
             .clock(Arc::clone(&clock));
+        let config = if is_durable {
+            let breaker = breaker.clone();
+            config.hold(move |now| breaker.refuses_until(now))
+        } else {
+            config
+        };
         // The queue in front is what is bounded; what leaves it is on its way.
         let unbounded = Capacity::new(usize::MAX, usize::MAX);
         #[cfg(feature = "spool")]
@@ -117,6 +125,7 @@ where
             Some((path, disk)) => {
                 let spool = envoi_spool::Spool::open(path, disk.clock(Arc::clone(&clock)));
                 let spool = Arc::new(spool.map_err(BatchBuildError::Disk)?);
+                super::inner::restore_breaker(&spool, &breaker);
                 (Some(Arc::clone(&spool)), outbox(spool, config, service))
             }
             None => (None, outbox(MemoryStore::new().capacity(unbounded), config, service)),

@@ -122,6 +122,7 @@ impl BatchTransport {
     }
 
     fn end_shutdown(&self, before: Sums, is_complete: bool) -> BatchOutcome {
+        self.inner.keep_breaker();
         self.inner.books.losses.report();
         self.sums().outcome_since(before, is_complete, self.inner.is_durable())
     }

@@ -1,5 +1,7 @@
 use std::any::Any;
 use std::sync::Arc;
+#[cfg(feature = "spool")]
+use std::time::Duration;
 
 use envoi_batch::{Batch, Category, Event};
 use envoi_core::{
@@ -104,6 +106,14 @@ impl Inner {
         }
     }
 
+    /// Keeps the state of the breaker for the next run.
+    pub(super) fn keep_breaker(&self) {
+        #[cfg(feature = "spool")]
+        if let Some(spool) = &self.spool {
+            spool.save_state_soon(BREAKER, self.breaker.snapshot().to_string().as_bytes());
+        }
+    }
+
     fn hand_over(&self, batch: Batch) {
         let mut parcel = Parcel::new(batch);
         parcel.entrust(Arc::<Books>::clone(&self.books));
@@ -124,12 +134,30 @@ impl Inner {
     }
 }
 
+/// The name that the state of the breaker is kept under in the disk buffer.
+#[cfg(feature = "spool")]
+const BREAKER: &str = "breaker";
+
+/// Takes over the state of the breaker when the last run ended. It is a courtesy: without it the server is found out about
+/// anew, at the cost of some batches.
+#[cfg(feature = "spool")]
+pub(super) fn restore_breaker(spool: &envoi_spool::Spool<Batch>, breaker: &BreakerLayer) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    if let Ok(Some(saved)) = spool.load_state(BREAKER, DAY)
+        && let Some(saved) = str::from_utf8(&saved).ok().and_then(|saved| saved.parse().ok())
+    {
+        // Its own cooldown is the ceiling.
+        breaker.restore(&saved, Duration::MAX);
+    }
+}
+
 /// The last handle is gone: what waits goes on its way, and the outbox lingers.
 impl Drop for Inner {
     fn drop(&mut self) {
         self.queue.close();
         self.feed_all();
         self.queue.bell.notify_one();
+        self.keep_breaker();
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use envoi::batch::{BatchBuildError, BatchBuilder};
+use envoi::batch::{BatchBuildError, BatchBuilder, BreakerConfig, BreakerState};
+use envoi::core::Clock;
+use envoi::layers::TokioClock;
 use envoi_testkit::ingest::{IngestServer, Step};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
@@ -61,6 +63,75 @@ async fn three_attempts_in_all_runs() {
     assert!(logger.drain(PATIENCE).await.is_complete);
     assert_eq!((account(&logger).refused[&502], told.lock().unwrap().clone()), (1, vec![("other", 1)]));
     assert_eq!(server.requests().len(), 3);
+    assert!(logger.shutdown(PATIENCE).await.is_complete);
+}
+
+/// BD-4: while the circuit is open what is on disk waits, and is neither sent nor lost; then it goes, behind one probe.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_circuit_loses_nothing() {
+    let (dir, told) = (tempfile::tempdir().unwrap(), Told::default());
+    let server = IngestServer::start().await.unwrap();
+    server.script(vec![Step::reply(StatusCode::BAD_GATEWAY); 3]);
+    server.otherwise(Step::reply(StatusCode::OK));
+    let logger = at(&server.url(), &dir, &told)
+        .attempts(1)
+        .batch_events(1)
+        .concurrency(4)
+        .breaker(BreakerConfig::new().failures(2).cooldown(50 * MILLI))
+        .build()
+        .unwrap();
+    for number in 0..2 {
+        logger.log(&number).unwrap();
+    }
+    assert!(logger.flush(PATIENCE).await.is_complete);
+    for number in 2..40 {
+        logger.log(&number).unwrap();
+    }
+    assert!(logger.flush(PATIENCE).await.is_complete);
+    assert_eq!((account(&logger).delivered, account(&logger).refused[&502]), (37, 3));
+    assert_eq!((told.lock().unwrap().clone(), server.requests().len()), (vec![("other", 1); 3], 40));
+    assert!(logger.shutdown(PATIENCE).await.is_complete);
+}
+
+/// BD-4, BD-9: the next run knows that the circuit is open; a shutdown does not wait for it in vain.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_run_knows_that_the_circuit_is_open() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let (dir, told) = (tempfile::tempdir().unwrap(), Told::default());
+    let server = IngestServer::start().await.unwrap();
+    server.script(vec![Step::reply(StatusCode::BAD_GATEWAY); 2]);
+    server.otherwise(Step::reply(StatusCode::OK));
+    let run = |cooldown: Duration| {
+        at(&server.url(), &dir, &told)
+            .attempts(1)
+            .batch_events(1)
+            .breaker(BreakerConfig::new().failures(2).cooldown(cooldown))
+            .build()
+            .unwrap()
+    };
+    let logger = run(HOUR);
+    (0..5).for_each(|number| logger.log(&number).unwrap());
+    server.wait_until(|summary| summary.requests == 2, PATIENCE).await.unwrap();
+    while !matches!(logger.stats().breaker, BreakerState::Open { .. }) {
+        tokio::task::yield_now().await;
+    }
+    let outcome = logger.shutdown(HOUR / 2).await;
+    assert_eq!((outcome.is_complete, outcome.stored, account(&logger).refused[&502]), (false, 3, 2));
+    drop(logger);
+
+    let logger = run(HOUR);
+    let BreakerState::Open { until } = logger.stats().breaker else { panic!("it has forgotten") };
+    assert!(until <= TokioClock.now() + HOUR);
+    logger.log("more").unwrap();
+    assert_eq!(logger.shutdown(HOUR / 2).await.stored, 4);
+    drop(logger);
+    assert_eq!(server.requests().len(), 2, "nothing was sent");
+
+    let logger = run(MILLI);
+    let drained = logger.drain(PATIENCE).await;
+    assert_eq!((drained.is_complete, account(&logger).delivered, server.requests().len()), (true, 4, 6));
+    assert!(matches!(logger.stats().breaker, BreakerState::Closed { failures: 0 }));
+    assert_eq!(*told.lock().unwrap(), [("other", 1); 2]);
     assert!(logger.shutdown(PATIENCE).await.is_complete);
 }
 

@@ -69,8 +69,8 @@ impl<S: Deliver<P>, P: Itemized> Driver<S, P> {
 
     /// Whether anything of what is queued may leave before `end`.
     pub(super) fn has_chance_before(&self, end: Instant, now: Instant) -> bool {
-        if let Some(limited_until) = self.shared.limits.all_until(now) {
-            return limited_until < end;
+        if let Some(held_until) = self.shared.held_until(now) {
+            return held_until < end;
         }
         !self.shared.core.signal.lanes().is_empty()
             || self.agenda.is_fetching()

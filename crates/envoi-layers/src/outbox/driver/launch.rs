@@ -32,10 +32,10 @@ impl<S: Deliver<P>, P: Itemized> Driver<S, P> {
             if *budget == 0 {
                 return Launch::Enough;
             }
-            let limited = self.is_limited(now);
-            if limited && self.shared.limits.all_until(now).is_some() {
+            if self.shared.held_until(now).is_some() {
                 break;
             }
+            let limited = self.is_limited(now);
             let signal = &self.shared.core.signal;
             signal.mark(self.agenda.due(now, !limited));
             if !self.has_stock() {
@@ -174,7 +174,7 @@ impl<S: Deliver<P>, P: Itemized> Driver<S, P> {
             return None;
         }
         let next = self.agenda.next();
-        let Some(end) = self.shared.limits.all_until(now) else { return next };
+        let Some(end) = self.shared.held_until(now) else { return next };
         let is_empty = next.is_none() && self.shared.core.signal.lanes().is_empty();
         (!is_empty).then(|| end.max(now + TICK))
     }
