@@ -1,4 +1,5 @@
 use std::sync::Arc;
+#[cfg(feature = "spool")]
 use std::time::Duration;
 
 use envoi_core::{BoxError, Deliver, Exchange, Lane};
