@@ -211,13 +211,14 @@ impl Builder<'_> {
         let retry = RetryLayer::new(self.schedule()).halt_on(halt.clone()).seed(setup.seed);
         let retry = if self.is(Sabotage::ForgetsAttempts) { retry } else { retry.count_earlier_attempts() };
         let retry: Attempts = retry.layer(endpoint).boxed_clone();
+        let circuit = BreakerLayer::new(self.breaker());
         let breaker: Attempts = match self.sabotage {
             Some(Sabotage::NoBreaker) => retry,
             Some(Sabotage::ManyProbes) => {
                 ManyProbes { inner: retry, world: Arc::clone(self.world), state: Arc::default() }
                     .boxed_clone()
             }
-            _ => BreakerLayer::new(self.breaker()).layer(retry).boxed_clone(),
+            _ => circuit.layer(retry).boxed_clone(),
         };
         let mut sinks = Vec::new();
         let mut service = self.above(breaker, &mut sinks);
@@ -226,7 +227,9 @@ impl Builder<'_> {
         let on_error = OnErrorLayer::with_hook(hook.clone());
         let on_error = if self.is(Sabotage::IgnoresUnready) { on_error } else { on_error.takes_unready() };
         let on_error = if setup.durable {
-            on_error.final_when(|fault| fault.kind() != Kind::Halted).cancelled_are_kept()
+            on_error
+                .final_when(|fault| !matches!(fault.kind(), Kind::Halted | Kind::CircuitOpen))
+                .cancelled_are_kept()
         } else {
             on_error.final_when(|_| true)
         };
@@ -244,6 +247,9 @@ impl Builder<'_> {
             .halt_token(halt)
             .seed(setup.seed)
             .clock(self.clock());
+        if setup.durable {
+            config = config.hold(move |now| circuit.refuses_until(now));
+        }
         if !self.is(Sabotage::ForgetsOverflows) {
             config = config.losses(hook.overflows());
         }

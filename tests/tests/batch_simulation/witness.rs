@@ -206,6 +206,8 @@ impl Watch {
                     batch.stored_attempts = batch.attempts;
                 }
             }
+            // It goes back, and will be tried when the circuit is closed.
+            Kind::CircuitOpen if self.world.setup.durable => {}
             _ => state.due.push((name_of(fault), self.items)),
         }
     }
