@@ -170,6 +170,12 @@ impl Nginx {
         entries.filter(|entry| entry.path.starts_with(&prefix)).collect()
     }
 
+    /// From now on the clients of this authority may come in by the door that asks for a certificate.
+    pub(crate) fn let_in(&self, authority: &Authority) {
+        fs::write(self.program.path().join("authority.pem"), authority.pem()).unwrap();
+        self.reload();
+    }
+
     /// Reads its configuration again: new workers, and the old ones go when they have nothing left to do.
     pub(crate) fn reload(&self) {
         self.program.signal("HUP");

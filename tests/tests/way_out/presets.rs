@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use envoi::way::{CaBundle, ProxyConfig};
+use envoi::way::{CaBundle, Identity, ProxyConfig};
 use envoi::{DataCategory, Envelope, Item, Transport};
 use envoi_testkit::ingest::IngestServer;
-use envoi_testkit::tls::Authority;
+use envoi_testkit::tls::{Authority, Validity};
 use tokio::time::timeout;
 
 use super::nginx::{Door, Nginx};
@@ -96,6 +96,47 @@ async fn what_a_proxy_does_not_take_waits_until_it_is_mended() {
         assert_eq!(account.delivered, EVENTS as u64, "{case}: {account:?}");
         assert!(nginx.entries_now(&case).iter().all(|entry| entry.peer == way.outside()), "{case}");
     }
+}
+
+/// TR-5, OC-4: nginx does not believe our client certificate and answers 400: nothing counts as refused, and when the
+/// operator has mended it everything is delivered.
+#[tokio::test]
+async fn what_a_door_does_not_let_in_waits_until_it_is_mended() {
+    const EVENTS: usize = 5;
+    if !installed(&["nginx"]) {
+        return;
+    }
+    let ingest = IngestServer::start().await.unwrap();
+    let nginx = Nginx::start(&authority_of(&ingest)).await;
+    let clients = Authority::new("clients");
+    let certificate = clients.issue_client("envoi", Validity::Current);
+    let transport = envoi::sentry(&dsn(&nginx.url(Door::Mutual, "localhost", "door")))
+        .unwrap()
+        .ca_certificate(company(&nginx.authority))
+        .identity(Identity::from_pem(certificate.pem(), certificate.key_pem()).unwrap())
+        .no_env_proxy()
+        // There will be many.
+        .max_attempts(100_000)
+        .build()
+        .unwrap();
+    for _ in 0..EVENTS {
+        transport.send(Envelope::new().with_item(Item::event("{}")).unwrap()).unwrap();
+    }
+    let failed = || transport.stats().unwrap().outbox.last_failure.is_some();
+    until(&transport, || failed() && nginx.entries_now("door").len() >= EVENTS).await;
+    assert!(nginx.entries_now("door").iter().all(|entry| entry.status == 400));
+    let told = transport.stats().unwrap().outbox.last_failure.unwrap().message;
+    assert!(told.contains("the server refused the client certificate"), "{told}");
+    let ledger = transport.ledger();
+    let account = ledger.get(&DataCategory::Error).unwrap();
+    assert_eq!((account.lost_total(), account.refused_total()), (0, 0), "{account:?}");
+    assert_eq!(account.held(), Some(EVENTS as u64), "{account:?}");
+
+    nginx.let_in(&clients);
+    until(&transport, || ingest.requests().len() >= EVENTS).await;
+    assert!(transport.close(Duration::from_secs(30)).await.is_complete);
+    let account = transport.ledger().get(&DataCategory::Error).unwrap().clone();
+    assert_eq!(account.delivered, EVENTS as u64, "{account:?}");
 }
 
 /// Says again and again that the network is back, until something has come of it.
