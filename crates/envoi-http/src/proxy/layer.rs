@@ -46,7 +46,8 @@ impl ProxyLayer {
     /// How TLS is spoken to proxies that are addressed by `https`. Without it those cannot be used.
     ///
     /// For the settings of the target: of the protocols only HTTP/1.1 is offered to the proxy, and the name that is
-    /// expected in its certificate is the host of its URL, whatever they say.
+    /// expected in its certificate is the host of its URL, whatever they say. Its client certificate is shown to a proxy
+    /// that asks for one.
     ///
     /// # Errors
     /// As [`TlsLayer::new`].
