@@ -43,29 +43,42 @@
 //! preset, start from here:
 //!
 //! ```
+//! use std::sync::Arc;
 //! use std::time::Duration;
 //! use envoi::ExtraHeadersLayer;
 //! use envoi::batch::{Batch, Batcher, BatcherConfig, Event, JsonArrayCodec};
 //! use envoi::core::{Clock, Ledger};
-//! use envoi::http::{AuthLayer, CompressLayer, EncodeLayer, HttpClient, Policy, bearer};
+//! use envoi::envelope::user_agent;
+//! use envoi::http::client::{HttpClient, Resend, TcpConnector, Timeouts};
+//! use envoi::http::proxy::{ForwardLayer, ProxyConfig, ProxyLayer};
+//! use envoi::http::tls::{TlsConfig, TlsLayer};
+//! use envoi::http::{AuthLayer, CompressLayer, EncodeLayer, Policy, bearer};
 //! use envoi::layers::TokioClock;
 //! use envoi::layers::breaker::BreakerLayer;
 //! use envoi::layers::latch::LatchLayer;
 //! use envoi::layers::on_error::OnErrorLayer;
-//! use envoi::layers::outbox::{MemoryStore, OutboxConfig, OutboxLayer};
+//! use envoi::layers::outbox::{Capacity, MemoryStore, OutboxConfig, OutboxLayer};
 //! use envoi::layers::retry::{RetryLayer, Schedule};
-//! use http::{HeaderMap, HeaderValue, header::USER_AGENT};
+//! use http::{HeaderMap, Uri, header::USER_AGENT};
 //! use tokio_util::sync::CancellationToken;
 //! use tower::ServiceBuilder;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let url: Uri = "https://127.0.0.1:9/v1/events".parse()?;
+//! let attempt = Duration::from_secs(10);
 //! let (ledger, halt) = (Ledger::new(), CancellationToken::new());
 //! let (breaker, latch) = (BreakerLayer::default(), LatchLayer::new()); // 5 failures, 30 s; keep clones to look at them
 //! let on_error =
 //!     OnErrorLayer::new(|error| eprintln!("not delivered: {error}")).final_when(|_| true).takes_unready();
 //! let mut headers = HeaderMap::new();
-//! headers.insert(USER_AGENT, HeaderValue::from_static("my-app/1.0"));
+//! headers.insert(USER_AGENT, user_agent("my-app/1.0"));
+//! let proxies = ProxyConfig::from_env_for(&url)?;
 //!
+//! let connector = ServiceBuilder::new()
+//!     // connect: Uri -> connection
+//!     .layer(TlsLayer::new(&TlsConfig::new())?)
+//!     .layer(ProxyLayer::new(proxies.clone()))
+//!     .service(TcpConnector::new().any_scheme());
 //! let outbox = ServiceBuilder::new()
 //!     // delivery: Parcel<Batch> -> Receipt
 //!     .layer(
@@ -80,7 +93,8 @@
 //!                 })
 //!                 .halt_token(halt.clone()),
 //!         )
-//!         .store(MemoryStore::new())
+//!         // what is bounded is the batcher in front
+//!         .store(MemoryStore::new().capacity(Capacity::new(usize::MAX, usize::MAX)))
 //!         .on_own_thread(),
 //!     )
 //!     .layer(on_error)
@@ -89,17 +103,27 @@
 //!     .layer(RetryLayer::new(Schedule::brief()).halt_on(halt.clone()).count_earlier_attempts())
 //!     .layer(latch.clone())
 //!     .layer(
-//!         EncodeLayer::new(JsonArrayCodec::new("http://127.0.0.1:9/v1/events".parse()?))
+//!         EncodeLayer::new(JsonArrayCodec::new(url))
 //!             .policy(Policy::at_least_once())
-//!             .halt_on(halt),
+//!             .body_timeout(attempt)
+//!             .halt_on(halt)
+//!             .clock(Arc::new(TokioClock)),
 //!     )
 //!     // exchange: http::Request -> http::Response
-//!     .timeout(Duration::from_secs(10))
+//!     .timeout(attempt)
 //!     // .layer(your exchange layer)
 //!     .layer(AuthLayer::new(bearer("s3cret")?))
 //!     .layer(ExtraHeadersLayer::new(headers))
 //!     .layer(CompressLayer::gzip())
-//!     .service(HttpClient::new_http());
+//!     .layer(ForwardLayer::new(proxies))
+//!     .service(
+//!         HttpClient::builder()
+//!             .connector(connector)
+//!             .timeouts(Timeouts::new().attempt(Some(attempt)))
+//!             .resend(Resend::Stale)
+//!             .pool_max_idle_per_host(1)
+//!             .build(),
+//!     );
 //!
 //! // In front of it, one batcher that knows no time of its own:
 //! let mut batcher = Batcher::new(BatcherConfig::default(), TokioClock.now());
@@ -110,6 +134,11 @@
 //! }
 //! # Ok(()) }
 //! ```
+//!
+//! With a [disk buffer](BatchBuilder::disk_buffer) the store is a spool, `on_error` leaves to it what a shutdown interrupts
+//! (`.cancelled_are_kept()`) and what is not final (`.final_when(|fault| !matches!(fault.kind(), Kind::Halted |
+//! Kind::CircuitOpen))`), and the outbox holds what the breaker would refuse
+//! (`.hold(move |now| breaker.refuses_until(now))`).
 
 mod build;
 mod builder;
