@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::inner::Inner;
 use super::outcome::Sums;
 use super::{BatchOutcome, BatchStats};
+use crate::guard;
 
 /// The handle that an application keeps. Clones are cheap and equal; use it from any thread, with or without a runtime.
 ///
@@ -74,8 +75,11 @@ impl BatchTransport {
         self.sums().outcome_since(before, is_complete, false)
     }
 
-    /// [`BatchTransport::flush`] for threads without a runtime: blocks this one for at most `within`.
+    /// [`BatchTransport::flush`] for threads without a runtime: blocks this one for at most `within`. On a thread that runs the
+    /// transport's own code, where it would wait for itself, it does not wait: a panic hook may flush there, because a layer
+    /// of yours has panicked.
     pub fn flush_blocking(&self, within: Duration) -> BatchOutcome {
+        let within = if guard::is_inside() { Duration::ZERO } else { within };
         let (inner, before, end) = (&self.inner, self.sums(), Instant::now() + within.min(FAR));
         let mark = inner.queue.flush(inner.clock.now());
         let moved = inner.queue.wait_blocking(mark, within);

@@ -131,6 +131,30 @@ async fn without_a_driver_a_shutdown_returns() {
     assert_eq!(*told.lock().unwrap(), [("overflow", 1)]);
 }
 
+/// BD-9: a flush from within the transport, by a panic hook or a handler, does not wait for itself.
+#[test]
+fn a_flush_from_within_does_not_wait_for_itself() {
+    let (own, told) =
+        (std::sync::Arc::new(std::sync::OnceLock::<envoi::BatchTransport>::new()), Told::default());
+    let (handle, note) = (std::sync::Arc::clone(&own), Told::clone(&told));
+    let logger = envoi::batch("")
+        .sink(envoi_testkit::mock::MockDeliver::answering(envoi_testkit::mock::Outcome::failure(
+            Kind::Rejected,
+        )))
+        .on_error(move |error| {
+            let outcome = handle.get().unwrap().flush_blocking(PATIENCE);
+            note.lock()
+                .unwrap()
+                .push((if outcome.is_complete { "complete" } else { "not yet" }, error.items()));
+        })
+        .build()
+        .unwrap();
+    own.set(logger.clone()).unwrap();
+    logger.log("a").unwrap();
+    assert!(logger.flush_blocking(PATIENCE).is_complete);
+    assert_eq!(*told.lock().unwrap(), [("not yet", 1)]);
+}
+
 /// BD-8, BD-9: threads without a runtime can do everything.
 #[test]
 fn threads_without_a_runtime_can_do_everything() {
