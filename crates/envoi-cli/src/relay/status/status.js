@@ -3,7 +3,8 @@
 (() => {
   const lost = document.getElementById("lost");
   const refresh = async () => {
-    if (document.hidden) return;
+    // Nobody looks, or somebody is about to copy the words of a server.
+    if (document.hidden || !getSelection().isCollapsed) return;
     try {
       const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(5000) });
       if (!answer.ok) throw new Error(String(answer.status));
