@@ -168,11 +168,8 @@ impl<S: Deliver<P>, P: Itemized> Future for Driver<S, P> {
             if this.report(now) {
                 continue;
             }
-            if this.in_flight.is_empty()
-                && this.shared.core.watch.has_drainers()
-                && this.shared.undelivered() == 0
-            {
-                this.shared.core.watch.emptied();
+            if this.shared.core.watch.has_drainers() {
+                this.shared.core.watch.remaining(this.shared.undelivered() as u64);
             }
             let Some(deadline) = this.next_deadline(now) else { return Poll::Pending };
             std::task::ready!(this.timer.poll(deadline, &*this.shared.clock, cx));

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::outcome::{End, Outcome, Outcomes};
 use super::shared::Shared;
 use super::stats::{Closed, Flushed, Stats};
-use super::watch::Until;
+use super::watch::{Drainer, Until};
 
 /// The handle of an outbox: post from any thread, flush, close, look. Clones are cheap and equal.
 ///
@@ -189,7 +189,7 @@ impl<P: Itemized> Outbox<P> {
         let drainer = self.shared.core.watch.drainer();
         self.shared.begin_flush();
         self.shared.core.watch.wait(drainer.until(), within).await;
-        self.undelivered()
+        self.undelivered(&drainer)
     }
 
     /// [`Outbox::drain`] for threads without a runtime: blocks this one for at most `within`. On the thread that the
@@ -198,11 +198,15 @@ impl<P: Itemized> Outbox<P> {
         let drainer = self.shared.core.watch.drainer();
         self.shared.begin_flush();
         self.shared.core.watch.wait_blocking(drainer.until(), within);
-        self.undelivered()
+        self.undelivered(&drainer)
     }
 
-    fn undelivered(&self) -> Flushed {
-        Flushed { left: self.shared.undelivered() as u64 }
+    fn undelivered(&self, drainer: &Drainer<'_>) -> Flushed {
+        let left = drainer.left().unwrap_or_else(|| {
+            // What the driver is about to take is in neither place for a moment.
+            self.outstanding().max(self.shared.undelivered() as u64)
+        });
+        Flushed { left }
     }
 
     /// Closes the outbox: accepts nothing more, delivers what it can, and accounts for the rest, at most `within`

@@ -23,6 +23,8 @@ struct State {
     waiting: usize,
     // How often the queue was seen empty while somebody waited for it.
     emptied: u64,
+    // What the driver has last seen there since the last of them came.
+    remaining: Option<u64>,
 }
 
 /// How the driver ended.
@@ -100,18 +102,26 @@ impl Watch {
     /// Somebody is going to wait until the queue is empty. From now on the driver says so when it is.
     pub(super) fn drainer(&self) -> Drainer<'_> {
         self.drainers.fetch_add(1, Ordering::SeqCst);
-        Drainer { watch: self, before: self.lock().emptied }
+        let mut state = self.lock();
+        state.remaining = None;
+        Drainer { watch: self, before: state.emptied }
     }
 
-    /// Whether anybody wants to know when the queue is empty.
+    /// Whether anybody wants to know what is left.
     pub(super) fn has_drainers(&self) -> bool {
         self.drainers.load(Ordering::SeqCst) > 0
     }
 
-    /// The queue is empty at this moment.
-    pub(super) fn emptied(&self) {
-        self.lock().emptied += 1;
-        self.notify();
+    /// So many parcels are queued or in flight at this moment. For the driver: while it moves them, nobody else can count
+    /// them.
+    pub(super) fn remaining(&self, left: u64) {
+        let mut state = self.lock();
+        state.remaining = Some(left);
+        if left == 0 {
+            state.emptied += 1;
+            drop(state);
+            self.notify();
+        }
     }
 
     /// The driver has ended. Only the first time counts.
@@ -160,6 +170,16 @@ pub(super) struct Drainer<'a> {
 impl Drainer<'_> {
     pub(super) const fn until(&self) -> Until {
         Until::Empty(self.before)
+    }
+
+    /// How many parcels are left: none if the queue was empty, else what the driver saw last. `None` if it has not looked,
+    /// or does not move any more.
+    pub(super) fn left(&self) -> Option<u64> {
+        let state = self.watch.lock();
+        if state.emptied > self.before {
+            return Some(0);
+        }
+        state.remaining.filter(|_| state.ending.is_none())
     }
 }
 
