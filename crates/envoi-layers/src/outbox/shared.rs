@@ -331,8 +331,11 @@ impl<P: Itemized> Shared<P> {
         if fault.kind() == Kind::Disabled {
             return;
         }
-        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(LastFailure::new(fault, now));
+        let mut last = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nor must an open circuit hide what opened it.
+        if fault.kind() != Kind::CircuitOpen || last.is_none() {
+            *last = Some(LastFailure::new(fault, now));
+        }
     }
 
     pub(super) fn last_failure(&self) -> Option<LastFailure> {

@@ -1,5 +1,6 @@
 //! The scenarios that the public SDK of this service tests.
 
+use envoi::Kind;
 use envoi::batch::BreakerState;
 use envoi_testkit::mock::Answer;
 use http::HeaderValue;
@@ -103,6 +104,8 @@ async fn the_breaker_opens_after_five_failures() {
     assert_eq!((rig.times().len(), rig.elapsed()), (15, before), "refused at once");
     assert_eq!(rig.told()[5..], [("breaker open", 1)]);
     assert_eq!(rig.account().lost_total() + rig.account().refused_total(), 6);
+    let last = rig.logger.stats().outbox.last_failure.unwrap();
+    assert_eq!(last.kind, Kind::Server, "what opened it, not that it is open");
 }
 
 /// BD-4: a success in between begins the count anew.
