@@ -27,11 +27,13 @@
 
 mod connector;
 mod error;
+mod setters;
 mod settings;
 
 pub(crate) use connector::Source;
 pub use connector::{Core, DefaultConnector};
 pub use error::WayError;
+pub(crate) use setters::way_setters;
 pub use settings::Way;
 
 pub use envoi_http::client::observe::{Event, Observe, SharedObserver};
